@@ -1,0 +1,117 @@
+import { ApplicationFailure } from '@temporalio/activity';
+import { findJsonFlaw } from '../common/json.ts';
+import { retryAfterMs } from '../common/retry-after.ts';
+import type { AgentFailure, Json } from '../workflows/execution.ts';
+
+/** A `Retry-After` of an agent is honoured up to here. */
+const MAX_RETRY_AFTER_MS = 3_600_000;
+const MAX_ERROR_TEXT = 1024;
+export const MAX_ERROR_DETAILS_BYTES = 64 * 1024;
+
+/** Failures of the connection itself: the agent may never have seen the call, or went away during it. */
+const CONNECTION_ERRORS = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_SOCKET',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_CLOSED',
+  'UND_ERR_DESTROYED',
+]);
+
+/**
+ * The one place that decides what is worth calling an agent again for: an agent that could not be reached or went
+ * away, 429 and 5xx. Everything else is its answer.
+ */
+export const agentFailures = {
+  /** @param body text of the refusal, cut to what was worth reading */
+  ofResponse(status: number, retryAfter: string | string[] | undefined, body: string): ApplicationFailure {
+    const retryable = status === 429 || status >= 500;
+    const delay = retryable ? retryAfterMs(retryAfter, MAX_RETRY_AFTER_MS) : undefined;
+    const details = parseJson(body);
+    return toFailure(
+      {
+        error: `agent error (${status}): ${body.slice(0, MAX_ERROR_TEXT) || 'no body'}`,
+        category: status >= 300 && status < 400 ? 'bad_response' : 'agent_error',
+        agentStatus: status,
+        ...(details !== undefined && Buffer.byteLength(body) <= MAX_ERROR_DETAILS_BYTES && { errorDetails: details }),
+      },
+      { retryable, nextRetryDelayMs: delay },
+    );
+  },
+
+  /** An `error` frame in the agent's stream. */
+  ofFrame(frame: { error: string; retryable: boolean; details?: Json }): ApplicationFailure {
+    return toFailure(
+      {
+        error: frame.error.slice(0, 4 * MAX_ERROR_TEXT),
+        category: 'agent_error',
+        ...(frame.details !== undefined && { errorDetails: frame.details }),
+      },
+      { retryable: frame.retryable },
+    );
+  },
+
+  ofException(err: unknown): ApplicationFailure {
+    if (err instanceof ApplicationFailure) return err;
+    const { code, message } = err as { code?: string; message?: string };
+    if (code !== undefined && CONNECTION_ERRORS.has(code))
+      return toFailure({ error: `agent unreachable: ${code}`, category: 'agent_unreachable' }, { retryable: true });
+    return toFailure({ error: `agent call failed: ${message ?? String(err)}`, category: 'bad_response' }, {});
+  },
+
+  brokenStream: () =>
+    toFailure({ error: 'agent ended its stream without a result', category: 'agent_unreachable' }, { retryable: true }),
+
+  unknownNode: (node: string) =>
+    toFailure(
+      { error: `agent node "${node}" is not known to the worker`, category: 'node_unavailable' },
+      { retryable: true },
+    ),
+
+  timeout: (timeoutMs: number) =>
+    toFailure(
+      {
+        error: 'Agent timeout',
+        category: 'agent_timeout',
+        errorDetails: `Agent call exceeded ${timeoutMs / 1000} second limit`,
+      },
+      {},
+    ),
+
+  resultTooLarge: (maxBytes: number) =>
+    toFailure(
+      { error: `result is larger than the limit of ${maxBytes} bytes`, category: 'result_too_large' },
+      {},
+    ),
+
+  badResult: (why: string) => toFailure({ error: `agent sent a bad result: ${why}`, category: 'bad_response' }, {}),
+};
+
+function toFailure(
+  failure: AgentFailure,
+  { retryable = false, nextRetryDelayMs }: { retryable?: boolean; nextRetryDelayMs?: number | undefined },
+): ApplicationFailure {
+  return ApplicationFailure.create({
+    message: failure.error,
+    type: failure.category,
+    nonRetryable: !retryable,
+    details: [failure],
+    ...(nextRetryDelayMs !== undefined && { nextRetryDelay: nextRetryDelayMs }),
+  });
+}
+
+function parseJson(text: string): Json | undefined {
+  try {
+    const value = JSON.parse(text) as Json;
+    return findJsonFlaw(value, { text: false }) ? undefined : value;
+  } catch {
+    return undefined;
+  }
+}

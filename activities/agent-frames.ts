@@ -1,0 +1,118 @@
+import { createParser } from 'eventsource-parser';
+import { findJsonFlaw } from '../common/json.ts';
+import { progressReport } from '../common/progress.ts';
+import type { AgentReport, Json, JsonObject } from '../workflows/execution.ts';
+import { agentFailures } from './agent-failure.ts';
+
+/** One frame of a streamed answer: a report, the result, or an error. */
+export type Frame =
+  | { kind: 'report'; report: AgentReport }
+  | { kind: 'result'; result: Json }
+  | { kind: 'error'; error: string; retryable: boolean; details?: Json };
+
+export type StreamFormat = 'ndjson' | 'sse';
+
+const MAX_REPORT_BYTES = 64 * 1024;
+const NDJSON_TYPES = new Set(['application/x-ndjson', 'application/ndjson', 'application/jsonl']);
+
+/** Which stream format a `Content-Type` announces, if any. */
+export function streamFormat(contentType: string | undefined): StreamFormat | undefined {
+  const mediaType = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  if (mediaType === 'text/event-stream') return 'sse';
+  return NDJSON_TYPES.has(mediaType) ? 'ndjson' : undefined;
+}
+
+/**
+ * Reads the frames of a streamed answer.
+ * @param maxBytes limit of one frame: a result past it ends the call
+ */
+export async function* readFrames(
+  body: AsyncIterable<Uint8Array>,
+  format: StreamFormat,
+  maxBytes: number,
+): AsyncGenerator<Frame> {
+  const complete: Frame[] = [];
+  const reader = format === 'sse' ? sseReader(complete, maxBytes) : lineReader(complete, maxBytes);
+  const decoder = new TextDecoder();
+  for await (const chunk of body) {
+    reader.push(decoder.decode(chunk, { stream: true }));
+    yield* complete.splice(0);
+  }
+  reader.push(decoder.decode());
+  reader.end();
+  yield* complete.splice(0);
+}
+
+interface FrameReader {
+  push: (text: string) => void;
+  end: () => void;
+}
+
+function lineReader(complete: Frame[], maxBytes: number): FrameReader {
+  let rest = '';
+  const take = (line: string) => {
+    if (line.trim() !== '') complete.push(toFrame(undefined, line));
+  };
+  return {
+    push: (text) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) take(line);
+      if (rest.length > maxBytes) throw agentFailures.resultTooLarge(maxBytes);
+    },
+    end: () => take(rest),
+  };
+}
+
+function sseReader(complete: Frame[], maxBytes: number): FrameReader {
+  let sinceFrame = 0;
+  const parser = createParser({
+    onEvent: ({ event, data }) => {
+      sinceFrame = 0;
+      complete.push(toFrame(event, data));
+    },
+  });
+  return {
+    push: (text) => {
+      sinceFrame += text.length;
+      parser.feed(text);
+      if (sinceFrame > maxBytes + text.length) throw agentFailures.resultTooLarge(maxBytes);
+    },
+    end: () => parser.reset({ consume: true }),
+  };
+}
+
+function toFrame(event: string | undefined, text: string): Frame {
+  const fields = parseObject(text);
+  if (!fields) return other('unparsable', { text: text.slice(0, 200) });
+  const name = event ?? (typeof fields.type === 'string' ? fields.type : 'unknown');
+  switch (name) {
+    case 'result':
+      return { kind: 'result', result: fields.result ?? null };
+    case 'error':
+      return {
+        kind: 'error',
+        error: typeof fields.error === 'string' ? fields.error : 'the agent reported an error without a text',
+        retryable: fields.retryable === true,
+        ...(fields.error_details !== undefined &&
+          !findJsonFlaw(fields.error_details, { text: false }) && { details: fields.error_details }),
+      };
+    case 'progress':
+      return { kind: 'report', report: progressReport(fields) };
+    default:
+      return text.length > MAX_REPORT_BYTES || findJsonFlaw(fields, { text: false }) ? other(name, { cut: true, bytes: text.length }) : other(name, fields);
+  }
+}
+
+function other(name: string, data: JsonObject): Frame {
+  return { kind: 'report', report: { type: 'other', name: name.slice(0, 64), data } };
+}
+
+function parseObject(text: string): JsonObject | undefined {
+  try {
+    const value = JSON.parse(text) as Json;
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,79 @@
+import { findJsonFlaw } from '../common/json.ts';
+import { progressReport } from '../common/progress.ts';
+import type { AgentReport, Ending, ExecutionStatus, Json } from '../workflows/execution.ts';
+import { isTerminal } from '../workflows/execution.ts';
+import { ApiError } from './errors.ts';
+import { invalid } from './json-body.ts';
+
+/** AgentField's status words and their aliases, trimmed and in lower case. */
+const ALIASES: Record<ExecutionStatus, string[]> = {
+  queued: ['pending'],
+  running: ['in_progress', 'processing'],
+  waiting: ['wait', 'awaiting_approval', 'awaiting_human', 'approval_pending'],
+  paused: ['pause', 'hold', 'on_hold', 'suspended'],
+  succeeded: ['success', 'successful', 'completed', 'complete', 'done', 'ok'],
+  failed: ['error', 'failure', 'errored'],
+  timeout: ['timed_out'],
+  cancelled: ['canceled', 'cancel'],
+};
+const STATUS_OF_WORD = new Map<string, ExecutionStatus>(
+  Object.entries(ALIASES).flatMap(([status, aliases]) =>
+    [status, ...aliases].map((word): [string, ExecutionStatus] => [word, status as ExecutionStatus]),
+  ),
+);
+
+const MAX_ERROR_TEXT = 4096;
+const MAX_ERROR_DETAILS_BYTES = 64 * 1024;
+
+export type CallbackMeaning = { kind: 'report'; report: AgentReport } | { kind: 'ending'; ending: Ending };
+
+/** What an agent's callback says. Fields that are not ours are ignored. */
+export function readCallback(body: unknown, maxResultBytes: number): CallbackMeaning {
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw invalid([{ path: '$', message: 'must be an object' }]);
+  const fields = body as Record<string, Json | undefined>;
+  if (typeof fields.status !== 'string') throw invalid([{ path: '$.status', message: 'must be a string' }]);
+  const status = STATUS_OF_WORD.get(fields.status.trim().toLowerCase());
+  if (!status) {
+    const shown = fields.status.slice(0, 64);
+    throw new ApiError('invalid_request', `unsupported status '${shown}'`, {
+      errors: [{ path: '$.status', message: 'unsupported status' }],
+    });
+  }
+  if (!isTerminal(status)) {
+    const report = progressReport({ ...fields, status, progress_pct: fields.progress_pct ?? fields.progress });
+    return { kind: 'report', report };
+  }
+  if (status === 'succeeded') return { kind: 'ending', ending: success(fields.result ?? null, maxResultBytes) };
+  return { kind: 'ending', ending: failure(status, fields) };
+}
+
+/** How an execution ends whose agent sent more than can be kept. */
+export function tooLargeEnding(maxBytes: number): Ending {
+  return {
+    status: 'failed',
+    error: `result is larger than the limit of ${maxBytes} bytes`,
+    category: 'result_too_large',
+  };
+}
+
+function success(result: Json, maxResultBytes: number): Ending {
+  const flaw = findJsonFlaw(result, { text: false });
+  if (flaw) return { status: 'failed', error: `agent sent a bad result: ${flaw.flaw}`, category: 'bad_response' };
+  if (Buffer.byteLength(JSON.stringify(result)) > maxResultBytes) return tooLargeEnding(maxResultBytes);
+  return { status: 'succeeded', result };
+}
+
+function failure(status: 'failed' | 'timeout' | 'cancelled', fields: Record<string, Json | undefined>): Ending {
+  const { error, error_details: details, error_status_code: agentStatus } = fields;
+  const isClientError = typeof agentStatus === 'number' && agentStatus >= 400 && agentStatus < 500;
+  const keptDetails = details !== undefined && details !== null && !findJsonFlaw(details, { text: false }) ? details : undefined;
+  return {
+    status,
+    error: typeof error === 'string' && error !== '' ? error.slice(0, MAX_ERROR_TEXT) : `agent reported ${status}`,
+    category: status === 'failed' ? 'agent_error' : status === 'timeout' ? 'agent_timeout' : 'cancelled',
+    ...(keptDetails !== undefined &&
+      Buffer.byteLength(JSON.stringify(keptDetails)) <= MAX_ERROR_DETAILS_BYTES && { errorDetails: keptDetails }),
+    ...(isClientError && { agentStatus }),
+  };
+}

@@ -1,0 +1,49 @@
+import { Hono } from 'hono';
+import { requestId } from 'hono/request-id';
+import type { AppDeps } from './deps.ts';
+import { ApiError, errorHandler, problem } from './errors.ts';
+import { MAX_BODY_BYTES } from './json-body.ts';
+import { openApiDocument } from './openapi.ts';
+import { requestLog } from './request-log.ts';
+import { executeRoutes } from './routes/execute.ts';
+import { executionRoutes } from './routes/executions.ts';
+import { healthRoutes } from './routes/health.ts';
+
+/** The whole HTTP surface, without a port: tests and `main.ts` bind it. */
+export function createApp(deps: AppDeps): Hono {
+  const app = new Hono();
+  const document = openApiDocument();
+
+  app.use(requestId({ headerName: 'X-Request-ID', limitLength: 128 }));
+  app.use(requestLog(deps.logger));
+  app.use(async (c, next) => {
+    c.set(MAX_BODY_BYTES as never, deps.limits.maxBodyBytes as never);
+    await next();
+  });
+
+  app.route('/', healthRoutes(deps));
+  app.get('/openapi.json', (c) => c.json(document));
+  app.route('/api/v1', executeRoutes(deps));
+  app.route('/api/v1', executionRoutes(deps));
+
+  app.notFound((c) => {
+    const allowed = methodsOf(app, c.req.path);
+    if (allowed.length === 0) return problem(c, new ApiError('route_not_found', 'endpoint not found'));
+    c.header('Allow', allowed.join(', '));
+    return problem(c, new ApiError('method_not_allowed', `${c.req.method} is not allowed here`));
+  });
+  app.onError(errorHandler(deps.logger));
+  return app;
+}
+
+/** The methods of a path that exists, for a request that came with another one. */
+function methodsOf(app: Hono, path: string): string[] {
+  const methods = app.routes
+    .filter((route) => route.method !== 'ALL' && patternOf(route.path).test(path))
+    .map((route) => route.method);
+  return [...new Set(methods)];
+}
+
+function patternOf(path: string): RegExp {
+  return new RegExp(`^${path.replace(/:[^/]+/g, '[^/]+')}$`);
+}

@@ -1,0 +1,19 @@
+import type { Client } from '@temporalio/client';
+import type { AgentNodeDirectory } from '../common/agent-nodes.ts';
+import type { Logger } from '../common/logger.ts';
+import type { Sealer } from '../common/sealing.ts';
+import type { ExecutionPolicy } from '../workflows/contract.ts';
+import type { ApiLimits } from './config.ts';
+import type { Executions } from './executions.ts';
+
+/** What the app is made of; `main.ts` and tests put it together. */
+export interface AppDeps {
+  client: Client;
+  taskQueue: string;
+  executions: Executions;
+  agentNodes: AgentNodeDirectory;
+  sealer: Sealer;
+  policy: ExecutionPolicy;
+  limits: ApiLimits;
+  logger: Logger;
+}

@@ -1,0 +1,101 @@
+import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { Logger } from '../common/logger.ts';
+import { isOutage } from './temporal-errors.ts';
+
+/** The public contract of refusals: each code has one HTTP status. */
+const STATUS_OF = {
+  malformed_json: 400,
+  invalid_request: 400,
+  invalid_target: 400,
+  invalid_header: 400,
+  target_not_found: 404,
+  execution_not_found: 404,
+  route_not_found: 404,
+  method_not_allowed: 405,
+  conflicting_callback: 409,
+  execution_finished: 409,
+  execution_not_finished: 409,
+  no_webhook: 409,
+  delivery_in_progress: 409,
+  idempotency_key_reused: 422,
+  body_too_large: 413,
+  result_too_large: 413,
+  too_many_reports: 429,
+  internal_error: 500,
+  temporal_unavailable: 503,
+} as const satisfies Record<string, ContentfulStatusCode>;
+
+export type ErrorCode = keyof typeof STATUS_OF;
+export const ERROR_CODES = Object.keys(STATUS_OF) as ErrorCode[];
+
+/** One flaw of a request: where it is and what is wrong, never the value itself. */
+export interface Flaw {
+  path: string;
+  message: string;
+}
+
+/** A refusal whose reason is known. `detail` is written for whoever made the request. */
+export class ApiError extends Error {
+  readonly code: ErrorCode;
+  readonly errors: Flaw[] | undefined;
+  readonly executionId: string | undefined;
+  readonly retryAfterS: number | undefined;
+
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    more: { errors?: Flaw[]; executionId?: string; retryAfterS?: number } = {},
+  ) {
+    super(detail);
+    this.code = code;
+    this.errors = more.errors;
+    this.executionId = more.executionId;
+    this.retryAfterS = more.retryAfterS;
+  }
+}
+
+const OUTAGE_RETRY_AFTER_S = 2;
+
+/** Turns whatever a handler threw into problem details (RFC 9457) that AgentField clients can read too. */
+export function errorHandler(logger: Logger) {
+  return (err: unknown, c: Context): Response => {
+    const known = toApiError(err);
+    if (known.code === 'internal_error') logger.error({ request_id: c.get('requestId'), err }, 'request failed');
+    if (known.code === 'temporal_unavailable')
+      logger.warn({ request_id: c.get('requestId'), error: String(err) }, 'Temporal cannot be reached');
+    return problem(c, known);
+  };
+}
+
+function toApiError(err: unknown): ApiError {
+  if (err instanceof ApiError) return err;
+  if (isOutage(err))
+    return new ApiError('temporal_unavailable', 'Temporal cannot be reached at the moment; nothing was accepted', {
+      retryAfterS: OUTAGE_RETRY_AFTER_S,
+    });
+  if (err instanceof HTTPException && err.status === 413) return new ApiError('body_too_large', err.message);
+  return new ApiError('internal_error', 'internal error; the log has it under this request_id');
+}
+
+/** `error` is AgentField's text, `code` is for programs, `errors` names each flaw by its path. */
+export function problem(c: Context, err: ApiError): Response {
+  const status = STATUS_OF[err.code];
+  if (err.retryAfterS !== undefined) c.header('Retry-After', String(err.retryAfterS));
+  return c.body(
+    JSON.stringify({
+      type: 'about:blank',
+      title: err.code.replaceAll('_', ' '),
+      status,
+      code: err.code,
+      detail: err.message,
+      error: err.message,
+      request_id: c.get('requestId') as string | undefined,
+      ...(err.errors && { errors: err.errors }),
+      ...(err.executionId !== undefined && { execution_id: err.executionId }),
+    }),
+    status,
+    { 'Content-Type': 'application/problem+json' },
+  );
+}

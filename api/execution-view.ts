@@ -1,0 +1,89 @@
+import type { Outcome } from '../workflows/execution.ts';
+import { formatTarget } from '../workflows/execution.ts';
+import type { ExecutionState } from '../workflows/state.ts';
+import type { Execution } from './schemas.ts';
+
+/** States to JSON. The only place where an execution gets its wire names. */
+
+export function executionView(state: ExecutionState): Execution {
+  const { outcome } = state;
+  const failure = failureOf(outcome);
+  return {
+    execution_id: state.executionId,
+    run_id: state.runId,
+    target: formatTarget(state.target),
+    type: state.target.type,
+    ...(state.parentExecutionId !== undefined && { parent_execution_id: state.parentExecutionId }),
+    ...(state.sessionId !== undefined && { session_id: state.sessionId }),
+    ...(state.actorId !== undefined && { actor_id: state.actorId }),
+    status: state.status,
+    created_at: state.createdAt,
+    started_at: state.startedAt ?? null,
+    completed_at: outcome?.completedAt ?? null,
+    duration_ms: outcome?.durationMs ?? null,
+    current_action: state.currentAction ?? null,
+    progress_pct: state.progressPct ?? null,
+    estimated_completion: state.estimatedCompletion ?? null,
+    result: outcome?.status === 'succeeded' ? outcome.result : null,
+    error: failure?.error ?? null,
+    error_details: failure?.errorDetails ?? null,
+    error_category: failure?.category ?? null,
+    webhook_registered: state.webhook !== undefined,
+    webhook_events: state.webhookEvents.map((attempt) => ({
+      attempt: attempt.attempt,
+      http_status: attempt.httpStatus,
+      error: attempt.error,
+      timestamp: attempt.timestamp,
+      duration_ms: attempt.durationMs,
+    })),
+    sequence: state.sequence,
+  };
+}
+
+export function acceptedView(state: ExecutionState) {
+  return {
+    execution_id: state.executionId,
+    run_id: state.runId,
+    workflow_id: state.runId,
+    status: state.status,
+    target: formatTarget(state.target),
+    type: state.target.type,
+    created_at: state.createdAt,
+    webhook_registered: state.webhook !== undefined,
+    links: linksOf(state.executionId),
+  };
+}
+
+/** AgentField's answer of a synchronous call, for success and failure alike. */
+export function syncView(state: ExecutionState, outcome: Outcome) {
+  const failure = failureOf(outcome);
+  return {
+    execution_id: state.executionId,
+    run_id: state.runId,
+    status: outcome.status,
+    ...(outcome.status === 'succeeded' && { result: outcome.result }),
+    ...(failure && {
+      error: failure.error,
+      error_message: failure.error,
+      error_category: failure.category,
+      ...(failure.errorDetails !== undefined && { error_details: failure.errorDetails }),
+      ...(typeof failure.errorDetails === 'string' && { details: failure.errorDetails }),
+    }),
+    duration_ms: outcome.durationMs,
+    finished_at: outcome.completedAt,
+    webhook_registered: state.webhook !== undefined,
+  };
+}
+
+export function executionPath(executionId: string): string {
+  return `/api/v1/executions/${executionId}`;
+}
+
+export function linksOf(executionId: string) {
+  const self = executionPath(executionId);
+  return { self, cancel: `${self}/cancel`, status: `${self}/status`, redeliver: `${self}/webhook/redeliver` };
+}
+
+function failureOf(outcome: Outcome | undefined) {
+  return outcome && outcome.status !== 'succeeded' ? outcome : undefined;
+}

@@ -1,0 +1,212 @@
+import { randomUUID } from 'node:crypto';
+import type { Client, Connection } from '@temporalio/client';
+import { canonicalJson } from '../common/json.ts';
+import {
+  agentCallbackSignal,
+  agentReportSignal,
+  cancelReasonSignal,
+  SEARCH_ATTRIBUTES,
+  stateQuery,
+} from '../workflows/contract.ts';
+import type { ExecuteTargetInput, ExecutionPolicy } from '../workflows/contract.ts';
+import type { executeTarget } from '../workflows/execute-target.ts';
+import type { redeliverWebhook } from '../workflows/redeliver-webhook.ts';
+import { formatTarget } from '../workflows/execution.ts';
+import type { AgentReport, Ending } from '../workflows/execution.ts';
+import { isOver } from '../workflows/state.ts';
+import type { ExecutionState } from '../workflows/state.ts';
+import { ApiError } from './errors.ts';
+import { isNotFound, isOutage, WorkflowExecutionAlreadyStartedError } from './temporal-errors.ts';
+import type { Watchers } from './watchers.ts';
+
+/** What routes do with executions; with `watchers.ts` and `list.ts` all that the API asks of Temporal. */
+export interface Executions {
+  /** Resolves once Temporal has accepted the start; `existing` when this id had been started before. */
+  start: (executionId: string, input: ExecuteTargetInput) => Promise<'started' | 'existing'>;
+  /** Throws `execution_not_found`. */
+  get: (executionId: string) => Promise<ExecutionState>;
+  find: Watchers['read'];
+  waitFor: Watchers['waitFor'];
+  /** The workflow's own answer, which needs a worker. */
+  query: (executionId: string) => Promise<ExecutionState>;
+  report: (executionId: string, reports: AgentReport[]) => Promise<ExecutionState>;
+  /** Records how an agent says it ended. The first such word counts; the same word again is no news. */
+  callback: (executionId: string, ending: Ending) => Promise<ExecutionState>;
+  cancel: (executionId: string, reason: string | undefined) => Promise<ExecutionState>;
+  redeliver: (executionId: string, policy: ExecutionPolicy) => Promise<ExecutionState>;
+}
+
+export interface ExecutionsDeps {
+  client: Client;
+  taskQueue: string;
+  watchers: Watchers;
+}
+
+/** Bound of what an agent may report by callbacks, so that its last word always fits into the history. */
+const MAX_REPORTS = 5_000;
+const CALL_DEADLINE_MS = 5_000;
+const SEE_OWN_SIGNAL_MS = 5_000;
+const QUERY_DEADLINE_MS = 10_000;
+
+export function createExecutions({ client, taskQueue, watchers }: ExecutionsDeps): Executions {
+  const { connection } = client as Client & { connection: Connection };
+  const call = <T>(fn: () => Promise<T>, deadlineMs = CALL_DEADLINE_MS): Promise<T> =>
+    connection.withDeadline(Date.now() + deadlineMs, fn);
+
+  async function get(executionId: string): Promise<ExecutionState> {
+    const state = await watchers.read(executionId);
+    if (!state) throw notFound(executionId);
+    return state;
+  }
+
+  /** Signals an open execution; `closed` when it has ended in the meantime. */
+  async function signalOpen(executionId: string, send: () => Promise<void>): Promise<'sent' | 'closed'> {
+    try {
+      await call(send);
+      return 'sent';
+    } catch (err) {
+      if (!isNotFound(err)) throw err;
+      watchers.forget(executionId);
+      return 'closed';
+    }
+  }
+
+  return {
+    get,
+    find: watchers.read,
+    waitFor: watchers.waitFor,
+
+    start: async (executionId, input) => {
+      try {
+        await call(() =>
+          client.workflow.start<typeof executeTarget>('executeTarget', {
+            workflowId: executionId,
+            taskQueue,
+            args: [input],
+            workflowIdReusePolicy: 'REJECT_DUPLICATE',
+            workflowIdConflictPolicy: 'FAIL',
+            typedSearchAttributes: [
+              { key: SEARCH_ATTRIBUTES.target, value: formatTarget(input.target) },
+              { key: SEARCH_ATTRIBUTES.runId, value: input.runId },
+              ...(input.parentExecutionId === undefined
+                ? []
+                : [{ key: SEARCH_ATTRIBUTES.parentExecutionId, value: input.parentExecutionId }]),
+            ],
+            staticSummary: formatTarget(input.target),
+          }),
+        );
+        return 'started';
+      } catch (err) {
+        if (err instanceof WorkflowExecutionAlreadyStartedError) return 'existing';
+        throw err;
+      }
+    },
+
+    query: async (executionId) => {
+      try {
+        return await call(() => client.workflow.getHandle(executionId).query(stateQuery), QUERY_DEADLINE_MS);
+      } catch (err) {
+        if (isNotFound(err)) throw notFound(executionId);
+        if (isOutage(err)) throw err;
+        throw new ApiError('temporal_unavailable', 'no worker answered for this execution', { retryAfterS: 2 });
+      }
+    },
+
+    report: async (executionId, reports) => {
+      const state = await get(executionId);
+      if (isOver(state)) throw conflict(state);
+      if (state.sequence > MAX_REPORTS)
+        throw new ApiError('too_many_reports', `an execution takes at most ${MAX_REPORTS} reports; its outcome still counts`, {
+          executionId,
+          retryAfterS: 60,
+        });
+      const handle = client.workflow.getHandle(executionId);
+      const sent = await signalOpen(executionId, () => handle.signal(agentReportSignal, reports));
+      if (sent === 'closed') throw conflict(await get(executionId));
+      return state;
+    },
+
+    callback: async (executionId, ending) => {
+      const before = await get(executionId);
+      const word = before.outcome ?? before.callback;
+      if (word) return sameWordOrConflict(before, word, ending);
+
+      const callbackId = randomUUID();
+      const handle = client.workflow.getHandle(executionId);
+      const sent = await signalOpen(executionId, () => handle.signal(agentCallbackSignal, { ...ending, callbackId }));
+      const after =
+        sent === 'closed'
+          ? await get(executionId)
+          : await watchers.waitFor(executionId, (state) => state.callback !== undefined || isOver(state), {
+              timeoutMs: SEE_OWN_SIGNAL_MS,
+            });
+      if (!after) throw notFound(executionId);
+      const first = after.outcome ?? after.callback;
+      return first ? sameWordOrConflict(after, first, ending) : after;
+    },
+
+    cancel: async (executionId, reason) => {
+      const state = await get(executionId);
+      if (isOver(state)) throw conflict(state);
+      const sent = await signalOpen(executionId, async () => {
+        // The request itself cannot carry a reason into workflow code.
+        if (reason !== undefined) await client.workflow.getHandle(executionId).signal(cancelReasonSignal, reason);
+        await client.workflow.getHandle(executionId).cancel();
+      });
+      if (sent === 'closed') throw conflict(await get(executionId));
+      return state;
+    },
+
+    redeliver: async (executionId, policy) => {
+      const state = await get(executionId);
+      if (!isOver(state))
+        throw new ApiError('execution_not_finished', `execution is ${state.status}: there is nothing to deliver yet`, {
+          executionId,
+        });
+      if (!state.webhook) throw new ApiError('no_webhook', 'no webhook is registered on this execution', { executionId });
+      const { callback: _, ...carried } = state;
+      try {
+        await call(() =>
+          client.workflow.start<typeof redeliverWebhook>('redeliverWebhook', {
+            workflowId: executionId,
+            taskQueue,
+            args: [{ state: carried, policy }],
+            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+            workflowIdConflictPolicy: 'FAIL',
+            staticSummary: `redeliver ${formatTarget(state.target)}`,
+          }),
+        );
+      } catch (err) {
+        if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
+        throw new ApiError('delivery_in_progress', 'a delivery of this webhook is under way', {
+          executionId,
+          retryAfterS: 5,
+        });
+      } finally {
+        watchers.forget(executionId);
+      }
+      return state;
+    },
+  };
+}
+
+export function notFound(executionId: string): ApiError {
+  return new ApiError('execution_not_found', 'execution not found', { executionId });
+}
+
+function conflict(state: ExecutionState): ApiError {
+  return new ApiError('execution_finished', `execution is already ${state.status}`, { executionId: state.executionId });
+}
+
+/** The same end told twice is no news. Only a result can differ in a way that matters: then one of the two is lost. */
+function sameWordOrConflict(state: ExecutionState, first: Ending, again: Ending): ExecutionState {
+  const sameResult =
+    first.status !== 'succeeded' ||
+    again.status !== 'succeeded' ||
+    canonicalJson(first.result) === canonicalJson(again.result);
+  if (first.status === again.status && sameResult) return state;
+  const how = first.status === again.status ? 'with another result' : `not ${again.status}`;
+  throw new ApiError('conflicting_callback', `execution has already ended as ${first.status}, ${how}`, {
+    executionId: state.executionId,
+  });
+}

@@ -1,0 +1,157 @@
+import type { LoadedDataConverter } from '@temporalio/common';
+import { defaultPayloadConverter } from '@temporalio/common';
+import type { temporal } from '@temporalio/proto';
+import {
+  agentCallbackSignal,
+  agentReportSignal,
+  cancelReasonSignal,
+  webhookAttemptSignal,
+} from '../workflows/contract.ts';
+import type { CancelNotice, ExecuteTargetInput, RedeliverWebhookInput, WebhookDelivery } from '../workflows/contract.ts';
+import type { AgentCallback, AgentReport, Ending, Outcome, WebhookAttempt } from '../workflows/execution.ts';
+import { append, cancelledEnding, initialState, interruptedAttempt, outcomeOf } from '../workflows/state.ts';
+import type { ExecutionState } from '../workflows/state.ts';
+
+type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
+type Payloads = temporal.api.common.v1.IPayloads;
+type Failure = temporal.api.failure.v1.IFailure;
+
+/**
+ * Projects the history of one Temporal run onto the state of its execution. Events must come in order; what they
+ * mean is decided by the reducer in `workflows/state.ts` alone.
+ */
+export interface Projection {
+  /** Undefined until the first event was folded. */
+  state: () => ExecutionState | undefined;
+  isClosed: () => boolean;
+  fold: (event: HistoryEvent) => Promise<void>;
+}
+
+export function createProjection(executionId: string, converter: LoadedDataConverter | undefined): Projection {
+  let state: ExecutionState | undefined;
+  let isClosed = false;
+  /** The clock of workflow code is the start of its current workflow task. */
+  let workflowTime = '';
+  const activityTypes = new Map<string, string>();
+
+  async function decode<T>(payloads: Payloads | null | undefined): Promise<T | undefined> {
+    let list = payloads?.payloads ?? [];
+    for (const codec of [...(converter?.payloadCodecs ?? [])].reverse()) list = await codec.decode(list);
+    const [first] = list;
+    return first && (converter?.payloadConverter ?? defaultPayloadConverter).fromPayload<T>(first);
+  }
+
+  async function started(event: HistoryEvent): Promise<void> {
+    const { workflowType, input } = event.workflowExecutionStartedEventAttributes ?? {};
+    if (workflowType?.name === 'redeliverWebhook') state = (await decode<RedeliverWebhookInput>(input))?.state;
+    else {
+      const read = await decode<ExecuteTargetInput>(input);
+      state = read && initialState(executionId, read);
+    }
+  }
+
+  async function signaled(into: ExecutionState, event: HistoryEvent): Promise<void> {
+    const { signalName, input } = event.workflowExecutionSignaledEventAttributes ?? {};
+    switch (signalName) {
+      case agentReportSignal.name:
+        for (const report of (await decode<AgentReport[]>(input)) ?? []) append(into, { kind: 'report', report });
+        return;
+      case agentCallbackSignal.name: {
+        const callback = await decode<AgentCallback>(input);
+        if (callback) append(into, { kind: 'callback', callback });
+        return;
+      }
+      case cancelReasonSignal.name: {
+        const reason = await decode<string>(input);
+        if (reason !== undefined) append(into, { kind: 'cancel-reason', reason });
+        return;
+      }
+      case webhookAttemptSignal.name: {
+        const attempt = await decode<WebhookAttempt>(input);
+        if (attempt) append(into, { kind: 'webhook-attempt', attempt });
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+  async function activityScheduled(into: ExecutionState, event: HistoryEvent): Promise<void> {
+    const { activityType, input } = event.activityTaskScheduledEventAttributes ?? {};
+    activityTypes.set(String(event.eventId), activityType?.name ?? '');
+    if (activityType?.name === 'callAgent') append(into, { kind: 'running', at: workflowTime });
+    else if (!into.outcome) {
+      const told = await decode<WebhookDelivery | CancelNotice>(input);
+      if (told) append(into, { kind: 'outcome', outcome: told.outcome });
+    }
+  }
+
+  async function deliveryEnded(
+    into: ExecutionState,
+    scheduledEventId: unknown,
+    last: () => Promise<WebhookAttempt | undefined>,
+  ): Promise<void> {
+    if (activityTypes.get(String(scheduledEventId)) !== 'deliverWebhook') return;
+    const attempt = (await last()) ?? interruptedAttempt(into.webhookEvents.length + 1);
+    append(into, { kind: 'webhook-attempt', attempt });
+  }
+
+  const failureDetails = <T>(failure: Failure | null | undefined): Promise<T | undefined> =>
+    decode<T>(failure?.applicationFailureInfo?.details);
+
+  function end(into: ExecutionState, ending: Ending, at: string): void {
+    append(into, { kind: 'outcome', outcome: outcomeOf(into, ending, at) });
+  }
+
+  async function closed(into: ExecutionState, event: HistoryEvent): Promise<void> {
+    const at = toIso(event.eventTime);
+    isClosed = true;
+    if (event.workflowExecutionCompletedEventAttributes) {
+      const outcome = into.outcome ?? (await decode<Outcome>(event.workflowExecutionCompletedEventAttributes.result));
+      if (outcome) append(into, { kind: 'outcome', outcome });
+    } else if (event.workflowExecutionFailedEventAttributes) {
+      const { failure } = event.workflowExecutionFailedEventAttributes;
+      const outcome = into.outcome ?? (await failureDetails<Outcome>(failure));
+      if (outcome) append(into, { kind: 'outcome', outcome });
+      else end(into, failed(`Execution failed: ${failure?.message ?? 'unknown reason'}`), at);
+    } else if (event.workflowExecutionCanceledEventAttributes) {
+      end(into, cancelledEnding(into), workflowTime);
+    } else if (event.workflowExecutionTerminatedEventAttributes) {
+      const { reason } = event.workflowExecutionTerminatedEventAttributes;
+      const error = reason ? `Terminated by an operator: ${reason}` : 'Terminated by an operator';
+      end(into, { status: 'cancelled', error, category: 'terminated' }, at);
+    } else if (event.workflowExecutionTimedOutEventAttributes) {
+      end(into, { status: 'timeout', error: 'Workflow timeout', category: 'agent_timeout' }, at);
+    } else {
+      isClosed = false;
+    }
+  }
+
+  return {
+    state: () => state,
+    isClosed: () => isClosed,
+    fold: async (event) => {
+      if (event.workflowExecutionStartedEventAttributes) return started(event);
+      if (event.workflowTaskStartedEventAttributes) workflowTime = toIso(event.eventTime);
+      if (!state) return;
+      if (event.workflowExecutionSignaledEventAttributes) return signaled(state, event);
+      if (event.activityTaskScheduledEventAttributes) return activityScheduled(state, event);
+      const { activityTaskCompletedEventAttributes: completed, activityTaskFailedEventAttributes: failure } = event;
+      if (completed)
+        return deliveryEnded(state, completed.scheduledEventId, () => decode<WebhookAttempt>(completed.result));
+      if (failure)
+        return deliveryEnded(state, failure.scheduledEventId, () => failureDetails<WebhookAttempt>(failure.failure));
+      const timedOut = event.activityTaskTimedOutEventAttributes;
+      if (timedOut) return deliveryEnded(state, timedOut.scheduledEventId, () => Promise.resolve(undefined));
+      return closed(state, event);
+    },
+  };
+}
+
+function failed(error: string): Ending {
+  return { status: 'failed', error, category: 'internal_error' };
+}
+
+function toIso(time: temporal.api.history.v1.IHistoryEvent['eventTime']): string {
+  return new Date(Number(time?.seconds ?? 0) * 1000 + Math.floor((time?.nanos ?? 0) / 1e6)).toISOString();
+}

@@ -1,0 +1,21 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+const EXECUTION_ID = /^exec_[A-Za-z0-9_-]{8,64}$/;
+
+/** `exec_` and 128 random bits. */
+export function newExecutionId(): string {
+  return `exec_${randomBytes(16).toString('hex')}`;
+}
+
+export function newRunId(): string {
+  return `run_${randomBytes(16).toString('hex')}`;
+}
+
+/** The same key names the same execution, for as long as Temporal keeps it. */
+export function executionIdOfKey(idempotencyKey: string): string {
+  return `exec_${createHash('sha256').update(`idempotency key ${idempotencyKey}`).digest('hex').slice(0, 32)}`;
+}
+
+export function isExecutionId(text: string): boolean {
+  return EXECUTION_ID.test(text);
+}

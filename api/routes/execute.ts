@@ -1,0 +1,161 @@
+import { Hono } from 'hono';
+import type { Context } from 'hono';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { NAME, targetOf } from '../../common/agent-nodes.ts';
+import type { AgentNode } from '../../common/agent-nodes.ts';
+import { canonicalJson } from '../../common/json.ts';
+import type { ExecuteTargetInput, ExecutionPolicy, SealedWebhook } from '../../workflows/contract.ts';
+import type { JsonObject, Outcome, Target } from '../../workflows/execution.ts';
+import { initialState, isOver } from '../../workflows/state.ts';
+import type { ExecutionState } from '../../workflows/state.ts';
+import type { AppDeps } from '../deps.ts';
+import { ApiError } from '../errors.ts';
+import { acceptedView, executionPath, syncView } from '../execution-view.ts';
+import { executionIdOfKey, newExecutionId } from '../ids.ts';
+import { jsonBody } from '../json-body.ts';
+import { executionContext, idempotencyKey, preference } from '../request-headers.ts';
+import { retryAfterOf } from '../retry-pace.ts';
+import { executeRequest } from '../schemas.ts';
+import type { ExecuteRequest } from '../schemas.ts';
+
+/** How long past the limit of an execution a sync call waits for its end to be written down. */
+const END_GRACE_MS = 5_000;
+const MAX_WAIT_S = 90;
+const CLIENT_GONE = 499 as ContentfulStatusCode;
+
+export function executeRoutes(deps: AppDeps): Hono {
+  const app = new Hono();
+
+  app.post('/execute/async/:target', async (c) => accepted(c, await submit(c, undefined)));
+
+  app.post('/execute/:target', async (c) => {
+    const { respondAsync, waitS } = preference(c);
+    c.header('Vary', 'Prefer');
+    if (respondAsync || waitS !== undefined) {
+      const waitedS = Math.min(waitS ?? 0, MAX_WAIT_S);
+      const applied = [respondAsync && 'respond-async', waitS !== undefined && `wait=${waitedS}`].filter(Boolean);
+      c.header('Preference-Applied', applied.join(', '));
+      const state = await submit(c, undefined);
+      return answerWithin(c, state, waitedS * 1000);
+    }
+    const { syncLimitMs } = deps.limits;
+    const state = await submit(c, syncLimitMs);
+    return answerWithin(c, state, syncLimitMs + END_GRACE_MS);
+  });
+
+  /** Checks everything, starts the workflow, and returns only what Temporal has accepted. */
+  async function submit(c: Context, capMs: number | undefined): Promise<ExecutionState> {
+    const { node, target } = await resolveTarget(deps, c.req.param('target') ?? '');
+    const request = await jsonBody(c, executeRequest, { empty: {} });
+    const key = idempotencyKey(c);
+    const executionId = key === undefined ? newExecutionId() : executionIdOfKey(key);
+    const mayTakeMs = Math.min(capMs ?? Infinity, request.timeout_ms ?? Infinity);
+    const fingerprint = canonicalJson([target, request]);
+    const input: ExecuteTargetInput = {
+      target,
+      input: request.input as JsonObject,
+      ...(request.context && { context: request.context as JsonObject }),
+      ...executionContext(c),
+      createdAt: new Date().toISOString(),
+      ...(mayTakeMs !== Infinity && { timeoutMs: mayTakeMs }),
+      ...(request.webhook && { webhook: sealWebhook(deps, executionId, request.webhook) }),
+      ...(key !== undefined && { requestMac: deps.sealer.mac(fingerprint) }),
+      policy: policyFor(node, deps.policy),
+    };
+    const started = await deps.executions.start(executionId, input);
+    const state =
+      started === 'started' ? initialState(executionId, input) : await replay(c, executionId, fingerprint);
+    c.header('X-Execution-ID', state.executionId);
+    c.header('X-Run-ID', state.runId);
+    return state;
+  }
+
+  async function replay(c: Context, executionId: string, fingerprint: string): Promise<ExecutionState> {
+    const state = await deps.executions.get(executionId);
+    if (state.requestMac === undefined || !deps.sealer.verifyMac(fingerprint, state.requestMac))
+      throw new ApiError('idempotency_key_reused', 'this Idempotency-Key was used with another request', {
+        executionId,
+      });
+    c.header('Idempotency-Replayed', 'true');
+    return state;
+  }
+
+  async function answerWithin(c: Context, state: ExecutionState, waitMs: number): Promise<Response> {
+    const { executionId } = state;
+    if (waitMs === 0 && !state.outcome) return accepted(c, state);
+    const signal = c.req.raw.signal;
+    const latest = await deps.executions.waitFor(executionId, isOver, { timeoutMs: waitMs, signal }).catch((err) => {
+      // The execution exists: a client that is told 503 must be able to find it.
+      c.header('Location', executionPath(executionId));
+      throw err;
+    });
+    if (latest?.outcome) return finished(c, latest, latest.outcome);
+    if (signal.aborted) return c.body(null, CLIENT_GONE);
+    return accepted(c, latest ?? state);
+  }
+
+  return app;
+}
+
+/** AgentField's 200; its failures are told by the status too. */
+function finished(c: Context, state: ExecutionState, outcome: Outcome): Response {
+  return c.json(syncView(state, outcome), httpStatusOf(outcome));
+}
+
+function httpStatusOf(outcome: Outcome): ContentfulStatusCode {
+  switch (outcome.status) {
+    case 'succeeded':
+      return 200;
+    case 'failed': {
+      const { agentStatus } = outcome;
+      return agentStatus !== undefined && agentStatus >= 400 && agentStatus < 500
+        ? (agentStatus as ContentfulStatusCode)
+        : 502;
+    }
+    case 'timeout':
+      return 504;
+    case 'cancelled':
+      return 409;
+  }
+}
+
+function accepted(c: Context, state: ExecutionState): Response {
+  c.header('Location', executionPath(state.executionId));
+  c.header('Retry-After', String(retryAfterOf(state)));
+  return c.json(acceptedView(state), 202);
+}
+
+async function resolveTarget({ agentNodes }: AppDeps, text: string): Promise<{ node: AgentNode; target: Target }> {
+  const [nodeName = '', targetName = '', ...more] = text.split('.');
+  if (more.length > 0 || !NAME.test(nodeName) || !NAME.test(targetName))
+    throw new ApiError('invalid_target', "invalid target: target must be in format 'node_id.reasoner_name'");
+  const node = await agentNodes.find(nodeName);
+  if (!node) {
+    const names = (await agentNodes.names()).toSorted().slice(0, 50);
+    throw new ApiError('target_not_found', `agent '${nodeName}' not found; agent nodes: ${names.join(', ') || 'none'}`);
+  }
+  const target = targetOf(node, targetName);
+  if (target) return { node, target };
+  const names = [...(node.reasoners ?? []), ...(node.skills ?? [])].slice(0, 50).join(', ') || 'none';
+  throw new ApiError('target_not_found', `target '${targetName}' not found on agent '${nodeName}'; it has: ${names}`);
+}
+
+function sealWebhook(
+  { sealer }: AppDeps,
+  executionId: string,
+  webhook: NonNullable<ExecuteRequest['webhook']>,
+): SealedWebhook {
+  return { origin: new URL(webhook.url).origin, sealed: sealer.seal(executionId, JSON.stringify(webhook)) };
+}
+
+function policyFor(node: AgentNode, policy: ExecutionPolicy): ExecutionPolicy {
+  const agent = {
+    ...policy.agent,
+    ...node.retry,
+    ...(node.timeoutMs !== undefined && { attemptTimeoutMs: node.timeoutMs }),
+  };
+  return {
+    ...policy,
+    agent: { ...agent, maximumIntervalMs: Math.max(agent.maximumIntervalMs, agent.initialIntervalMs) },
+  };
+}

@@ -1,0 +1,190 @@
+import { Hono } from 'hono';
+import type { Context } from 'hono';
+import { z } from 'zod';
+import { EXECUTION_STATUSES } from '../../workflows/execution.ts';
+import { isOver } from '../../workflows/state.ts';
+import type { ExecutionState } from '../../workflows/state.ts';
+import { readCallback, tooLargeEnding } from '../agent-callback.ts';
+import type { AppDeps } from '../deps.ts';
+import { ApiError } from '../errors.ts';
+import { executionView, linksOf } from '../execution-view.ts';
+import { isExecutionId } from '../ids.ts';
+import { invalid, jsonBody, readBytes, readJson } from '../json-body.ts';
+import { listExecutions } from '../list.ts';
+import { mapLimited } from '../map-limited.ts';
+import { notFound } from '../executions.ts';
+import { retryAfterOf } from '../retry-pace.ts';
+import { batchStatusRequest, cancelRequest } from '../schemas.ts';
+
+const MAX_WAIT_S = 60;
+/** Histories read at the same time for one request. */
+const PARALLEL_READS = 32;
+
+export const listQuery = z.object({
+  status: z.enum(EXECUTION_STATUSES).optional(),
+  target: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,128}\.[A-Za-z0-9_-]{1,128}$/, 'must read node.name')
+    .optional(),
+  run_id: z
+    .string()
+    .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/, 'must be a run id')
+    .optional(),
+  since: z.iso.datetime({ offset: true }).optional(),
+  limit: z
+    .string()
+    .regex(/^\d{1,3}$/, 'must be a number from 1 to 100')
+    .transform(Number)
+    .refine((limit) => limit >= 1 && limit <= 100, 'must be a number from 1 to 100')
+    .default(20),
+  cursor: z.string().max(400).optional(),
+});
+
+export const waitQuery = z.object({
+  wait: z
+    .string()
+    .regex(/^\d{1,6}$/, 'must be a number of seconds')
+    .transform((text) => Math.min(Number(text), MAX_WAIT_S))
+    .optional(),
+});
+
+export function executionRoutes(deps: AppDeps): Hono {
+  const { executions, limits, client } = deps;
+  const app = new Hono();
+
+  app.get('/executions', async (c) => {
+    const { run_id, since, ...filter } = query(c, listQuery);
+    const page = await listExecutions(client, {
+      ...filter,
+      ...(run_id !== undefined && { runId: run_id }),
+      ...(since !== undefined && { since: new Date(since) }),
+    });
+    const states = await mapLimited(page.executionIds, PARALLEL_READS, executions.find);
+    if (page.nextCursor !== null) {
+      const next = new URL(c.req.url);
+      next.searchParams.set('cursor', page.nextCursor);
+      c.header('Link', `<${next.pathname}${next.search}>; rel="next"`);
+    }
+    return c.json({
+      // Visibility lags a little behind; the histories decide what is shown.
+      executions: states
+        .filter((state) => state !== undefined)
+        .filter((state) => filter.status === undefined || state.status === filter.status)
+        .map(executionView),
+      next_cursor: page.nextCursor,
+    });
+  });
+
+  app.post('/executions/batch-status', async (c) => {
+    const { execution_ids } = await jsonBody(c, batchStatusRequest);
+    const ids = [...new Set(execution_ids)];
+    const states = await mapLimited(ids, PARALLEL_READS, (id) => (isExecutionId(id) ? executions.find(id) : undefined));
+    // No prototype: an id may be spelt like one of its members.
+    const answer = Object.create(null) as Record<string, unknown>;
+    for (const [i, id] of ids.entries()) {
+      const state = states[i];
+      answer[id] = state ? executionView(state) : { execution_id: id, status: 'not_found' };
+    }
+    return c.body(JSON.stringify(answer), 200, { 'Content-Type': 'application/json' });
+  });
+
+  app.get('/executions/:id', async (c) => {
+    const id = executionIdOf(c);
+    const { wait } = query(c, waitQuery);
+    if (c.req.header('Cache-Control')?.toLowerCase().includes('no-cache')) return show(c, await executions.query(id));
+    const state = await executions.get(id);
+    if (wait === undefined || isOver(state)) return show(c, state);
+
+    // With an ETag the change that counts is the one since then, else the one from now on.
+    const known = c.req.header('If-None-Match');
+    const hasChanged = (now: ExecutionState) =>
+      isOver(now) || (known === undefined ? now.sequence > sequence : !matches(known, etagOf(now)));
+    const { sequence } = state;
+    const signal = c.req.raw.signal;
+    return show(c, (await executions.waitFor(id, hasChanged, { timeoutMs: wait * 1000, signal })) ?? state);
+  });
+
+  app.post('/executions/:id/status', async (c) => {
+    const id = executionIdOf(c);
+    const meaning = readCallback(await readJsonOrEnd(c, id), limits.maxResultBytes);
+    const state =
+      meaning.kind === 'report'
+        ? await executions.report(id, [meaning.report])
+        : await executions.callback(id, meaning.ending);
+    return c.json(executionView(state));
+  });
+
+  /** An agent whose last word is too long has ended all the same: nobody must wait for it for ever. */
+  async function readJsonOrEnd(c: Context, id: string): Promise<unknown> {
+    try {
+      return await readJson(c, { asIs: true });
+    } catch (err) {
+      if (!(err instanceof ApiError) || err.code !== 'body_too_large') throw err;
+      const { maxResultBytes } = limits;
+      await executions.callback(id, tooLargeEnding(maxResultBytes));
+      throw new ApiError('result_too_large', `the result is larger than ${maxResultBytes} bytes; the execution failed`, {
+        executionId: id,
+      });
+    }
+  }
+
+  app.post('/executions/:id/cancel', async (c) => {
+    const id = executionIdOf(c);
+    const { reason } = await jsonBody(c, cancelRequest, { empty: {} });
+    const state = await executions.cancel(id, reason);
+    return c.json(
+      {
+        execution_id: id,
+        run_id: state.runId,
+        previous_status: state.status,
+        status: 'cancelling',
+        ...(reason !== undefined && { reason }),
+        links: linksOf(id),
+      },
+      202,
+      { Location: linksOf(id).self },
+    );
+  });
+
+  app.post('/executions/:id/webhook/redeliver', async (c) => {
+    const id = executionIdOf(c);
+    await readBytes(c);
+    const state = await executions.redeliver(id, deps.policy);
+    return c.json({ execution_id: id, run_id: state.runId, status: state.status, links: linksOf(id) }, 202, {
+      Location: linksOf(id).self,
+    });
+  });
+
+  return app;
+}
+
+function show(c: Context, state: ExecutionState): Response {
+  const etag = etagOf(state);
+  c.header('ETag', etag);
+  c.header('Cache-Control', 'no-store');
+  if (!isOver(state)) c.header('Retry-After', String(retryAfterOf(state)));
+  const known = c.req.header('If-None-Match');
+  if (known !== undefined && matches(known, etag)) return c.body(null, 304);
+  return c.json(executionView(state));
+}
+
+/** Every visible change has a number of its own, so the number names the representation. */
+function etagOf(state: ExecutionState): string {
+  return `"${state.executionId}.${state.sequence}"`;
+}
+
+function matches(ifNoneMatch: string, etag: string): boolean {
+  return ifNoneMatch.split(',').some((item) => item.trim().replace(/^W\//, '') === etag || item.trim() === '*');
+}
+
+function executionIdOf(c: Context): string {
+  const id = c.req.param('id') ?? '';
+  if (!isExecutionId(id)) throw notFound(id.slice(0, 80));
+  return id;
+}
+
+function query<T extends z.ZodType>(c: Context, schema: T): z.infer<T> {
+  const parsed = schema.safeParse(c.req.query());
+  if (parsed.success) return parsed.data;
+  throw invalid(parsed.error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message })));
+}

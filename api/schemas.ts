@@ -1,0 +1,218 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { z } from 'zod';
+import { EXECUTION_STATUSES, TARGET_TYPES } from '../workflows/execution.ts';
+
+/**
+ * Every request and answer body. They validate and they make the OpenAPI document, so descriptions live here.
+ * snake_case exists only in this file, in `execution-view.ts` and where AgentField's words are read.
+ */
+
+const MAX_HEADERS = 20;
+const MAX_HEADER_NAME = 256;
+const MAX_HEADER_VALUE = 4096;
+const MAX_TIMEOUT_MS = 30 * 24 * 3_600_000;
+/** Headers that belong to the connection, to the body or to our signatures. */
+const RESERVED_HEADER =
+  /^(host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|content-.*|webhook-.*|x-agentfield-.*)$/i;
+
+const json = z.json().meta({ id: 'Json', description: 'Any JSON value' });
+const jsonObject = z.record(z.string(), z.unknown());
+
+const webhookUrl = z
+  .string()
+  .max(2048)
+  .refine(isWebhookUrl, 'must be an http or https URL with a host and without credentials');
+
+const webhookHeaders = z
+  .record(z.string(), z.string().max(MAX_HEADER_VALUE))
+  .superRefine((headers, ctx) => {
+    const names = Object.keys(headers);
+    if (names.length > MAX_HEADERS) ctx.addIssue({ code: 'custom', message: `at most ${MAX_HEADERS} headers` });
+    for (const name of names.slice(0, MAX_HEADERS)) {
+      const flaw = headerFlaw(name, headers[name] ?? '');
+      if (flaw) ctx.addIssue({ code: 'custom', path: [name.slice(0, 64)], message: flaw });
+    }
+  });
+
+export const webhookRegistration = z
+  .strictObject({
+    url: webhookUrl.meta({ description: 'Where the outcome is posted to' }),
+    secret: z.string().min(1).max(4096).optional().meta({ description: 'Signs the webhook; sealed at once, never shown' }),
+    headers: webhookHeaders.optional().meta({ description: 'Sent with the webhook; values are sealed at once' }),
+  })
+  .meta({ id: 'WebhookRegistration' });
+
+export const executeRequest = z
+  .strictObject({
+    input: jsonObject.default({}).meta({ description: 'Handed to the agent as it is. Missing means {}' }),
+    webhook: webhookRegistration.optional(),
+    timeout_ms: z
+      .int()
+      .min(1)
+      .max(MAX_TIMEOUT_MS)
+      .optional()
+      .meta({ description: 'Limit of the whole execution in milliseconds; past it the status is timeout' }),
+    context: jsonObject.optional().meta({ description: 'Stored with the execution, never sent to the agent' }),
+    run_metadata: jsonObject.optional().meta({ description: "AgentField's; accepted, not used" }),
+  })
+  .meta({ id: 'ExecuteRequest' });
+export type ExecuteRequest = z.infer<typeof executeRequest>;
+
+export const batchStatusRequest = z
+  .strictObject({ execution_ids: z.array(z.string().max(256)).max(500) })
+  .meta({ id: 'BatchStatusRequest' });
+
+export const cancelRequest = z
+  .looseObject({ reason: z.string().max(1000).optional() })
+  .meta({ id: 'CancelRequest' });
+
+/** Read by hand in `agent-callback.ts`: agents send much that is not ours, and nothing of it is refused. */
+export const statusCallback = z
+  .looseObject({
+    status: z.string().max(64).meta({
+      description: 'queued, running, waiting, paused, succeeded, failed, timeout, cancelled, or an alias AgentField takes',
+    }),
+    result: json.optional(),
+    error: z.string().optional(),
+    error_details: json.optional(),
+    progress: z.number().optional().meta({ description: "AgentField's name for progress_pct" }),
+    progress_pct: z.number().min(0).max(100).optional(),
+    current_action: z.string().optional(),
+    estimated_completion: z.iso.datetime({ offset: true }).optional(),
+  })
+  .meta({ id: 'StatusCallback' });
+
+const timestamp = z.iso.datetime();
+const executionId = z.string().meta({ description: 'exec_… ; it is the Temporal workflow id' });
+
+const links = z
+  .object({ self: z.string(), cancel: z.string(), status: z.string(), redeliver: z.string().optional() })
+  .meta({ id: 'Links' });
+
+export const syncAnswer = z
+  .object({
+    execution_id: executionId,
+    run_id: z.string(),
+    status: z.enum(EXECUTION_STATUSES),
+    result: json.optional(),
+    error: z.string().optional(),
+    error_message: z.string().optional(),
+    error_category: z.string().optional(),
+    error_details: json.optional(),
+    details: z.string().optional(),
+    duration_ms: z.int(),
+    finished_at: timestamp,
+    webhook_registered: z.boolean(),
+  })
+  .meta({ id: 'SyncAnswer' });
+
+export const acceptedAnswer = z
+  .object({
+    execution_id: executionId,
+    run_id: z.string(),
+    workflow_id: z.string().meta({ description: "AgentField's name for the run id" }),
+    status: z.enum(EXECUTION_STATUSES),
+    target: z.string(),
+    type: z.enum(TARGET_TYPES),
+    created_at: timestamp,
+    webhook_registered: z.boolean(),
+    links,
+  })
+  .meta({ id: 'AcceptedAnswer' });
+
+const webhookEvent = z
+  .object({
+    attempt: z.int(),
+    http_status: z.int().nullable(),
+    error: z.string().nullable(),
+    timestamp: timestamp.nullable(),
+    duration_ms: z.int().nullable(),
+  })
+  .meta({ id: 'WebhookEvent' });
+
+export const execution = z
+  .object({
+    execution_id: executionId,
+    run_id: z.string(),
+    target: z.string(),
+    type: z.enum(TARGET_TYPES),
+    parent_execution_id: z.string().optional(),
+    session_id: z.string().optional(),
+    actor_id: z.string().optional(),
+    status: z.enum(EXECUTION_STATUSES),
+    created_at: timestamp,
+    started_at: timestamp.nullable(),
+    completed_at: timestamp.nullable(),
+    duration_ms: z.int().nullable().meta({ description: 'From started_at (else created_at) to completed_at' }),
+    current_action: z.string().nullable(),
+    progress_pct: z.number().nullable(),
+    estimated_completion: z.string().nullable(),
+    result: json,
+    error: z.string().nullable(),
+    error_details: json,
+    error_category: z.string().nullable(),
+    webhook_registered: z.boolean(),
+    webhook_events: z.array(webhookEvent),
+    sequence: z.int().meta({ description: 'Number of the newest entry in the log of this execution' }),
+  })
+  .meta({ id: 'Execution' });
+export type Execution = z.infer<typeof execution>;
+
+export const batchStatusAnswer = z
+  .record(z.string(), z.union([execution, z.object({ execution_id: z.string(), status: z.literal('not_found') })]))
+  .meta({ id: 'BatchStatusAnswer' });
+
+export const cancelAnswer = z
+  .object({
+    execution_id: executionId,
+    run_id: z.string(),
+    previous_status: z.enum(EXECUTION_STATUSES),
+    status: z.literal('cancelling'),
+    reason: z.string().optional(),
+    links,
+  })
+  .meta({ id: 'CancelAnswer' });
+
+export const redeliverAnswer = z
+  .object({ execution_id: executionId, run_id: z.string(), status: z.enum(EXECUTION_STATUSES), links })
+  .meta({ id: 'RedeliverAnswer' });
+
+export const executionList = z
+  .object({
+    executions: z.array(execution),
+    next_cursor: z.string().nullable().meta({ description: 'Null on the last page' }),
+  })
+  .meta({ id: 'ExecutionList' });
+
+export const problemDetails = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.string(),
+    detail: z.string(),
+    error: z.string().meta({ description: "The same text under AgentField's name" }),
+    request_id: z.string(),
+    errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+    execution_id: z.string().optional(),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457 problem details' });
+
+function isWebhookUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  const isHttp = url.protocol === 'http:' || url.protocol === 'https:';
+  return isHttp && url.hostname !== '' && url.username === '' && url.password === '' && !/[\s\\]/.test(text);
+}
+
+function headerFlaw(name: string, value: string): string | undefined {
+  if (name.length > MAX_HEADER_NAME) return `name is longer than ${MAX_HEADER_NAME}`;
+  if (RESERVED_HEADER.test(name)) return 'is set by Perdure or by HTTP itself and cannot be chosen';
+  try {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+    return undefined;
+  } catch {
+    return 'is not a valid HTTP header';
+  }
+}

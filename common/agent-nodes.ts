@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import type { RetrySettings } from '../workflows/contract.ts';
+import type { Target, TargetType } from '../workflows/execution.ts';
+
+/** Names that stand in a target: what `node.name` may be made of. */
+export const NAME = /^[A-Za-z0-9_-]{1,128}$/;
+
+const name = z.string().regex(NAME, 'letters, digits, "-" and "_", at most 128');
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+  .refine((text) => !URL.canParse(text) || new URL(text).username === '', 'must not contain credentials: use headers');
+
+const agentNodeConfig = z.strictObject({
+  url: httpUrl,
+  /** Names of its reasoners. Neither reasoners nor skills given: any reasoner name is tried. */
+  reasoners: z.array(name).optional(),
+  skills: z.array(name).optional(),
+  /** Sent with every call, for instance an Authorization header of the agent's. */
+  headers: z.record(z.string(), z.string()).optional(),
+  /** Limit of one call, in milliseconds. */
+  timeout_ms: z.int().positive().optional(),
+  retry: z
+    .strictObject({
+      max_attempts: z.int().min(1).max(1000).optional(),
+      initial_interval_ms: z.int().positive().optional(),
+      backoff_coefficient: z.number().min(1).max(10).optional(),
+      max_interval_ms: z.int().positive().optional(),
+    })
+    .optional(),
+});
+const agentNodesConfig = z.record(name, z.union([httpUrl, agentNodeConfig]));
+
+export interface AgentNode {
+  node: string;
+  url: string;
+  reasoners?: readonly string[];
+  skills?: readonly string[];
+  headers: Readonly<Record<string, string>>;
+  timeoutMs?: number;
+  retry: Partial<RetrySettings>;
+}
+
+/** Where agent nodes are found. Static today; a registry that agents join by HTTP is another implementation. */
+export interface AgentNodeDirectory {
+  find: (node: string) => Promise<AgentNode | undefined>;
+  names: () => Promise<string[]>;
+}
+
+export class AgentNodesError extends Error {}
+
+/**
+ * @param sources JSON texts, each `{node: "http://…" | {url, reasoners, skills, headers, timeout_ms, retry}}`; a
+ *   later one wins where both name a node
+ */
+export function parseAgentNodes(sources: { from: string; text: string }[]): AgentNodeDirectory {
+  const nodes = new Map<string, AgentNode>();
+  for (const { from, text } of sources) {
+    for (const [node, config] of Object.entries(readConfig(from, text))) nodes.set(node, toAgentNode(node, config));
+  }
+  return {
+    find: (node) => Promise.resolve(nodes.get(node)),
+    names: () => Promise.resolve([...nodes.keys()]),
+  };
+}
+
+/** The directory that `PERDURE_AGENT_NODES_FILE` and `PERDURE_AGENT_NODES` describe. */
+export function loadAgentNodes(env: { file?: string | undefined; json?: string | undefined }): AgentNodeDirectory {
+  const sources: { from: string; text: string }[] = [];
+  if (env.file !== undefined) sources.push({ from: `PERDURE_AGENT_NODES_FILE (${env.file})`, text: readText(env.file) });
+  if (env.json !== undefined) sources.push({ from: 'PERDURE_AGENT_NODES', text: env.json });
+  return parseAgentNodes(sources);
+}
+
+/** The target that `node.name` stands for, or what is wrong with it. */
+export function targetOf(node: AgentNode, targetName: string): Target | undefined {
+  const type = typeOf(node, targetName);
+  return type && { node: node.node, name: targetName, type };
+}
+
+function typeOf(node: AgentNode, targetName: string): TargetType | undefined {
+  if (node.reasoners?.includes(targetName)) return 'reasoner';
+  if (node.skills?.includes(targetName)) return 'skill';
+  return node.reasoners || node.skills ? undefined : 'reasoner';
+}
+
+function readConfig(from: string, text: string): z.infer<typeof agentNodesConfig> {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new AgentNodesError(`${from} is not JSON`);
+  }
+  const parsed = agentNodesConfig.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new AgentNodesError(`${from}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+}
+
+function toAgentNode(node: string, config: string | z.infer<typeof agentNodeConfig>): AgentNode {
+  const { url, reasoners, skills, headers, timeout_ms, retry } =
+    typeof config === 'string' ? ({ url: config } as z.infer<typeof agentNodeConfig>) : config;
+  return {
+    node,
+    url: url.replace(/\/+$/, ''),
+    ...(reasoners && { reasoners }),
+    ...(skills && { skills }),
+    headers: headers ?? {},
+    ...(timeout_ms !== undefined && { timeoutMs: timeout_ms }),
+    retry: {
+      ...(retry?.max_attempts !== undefined && { maximumAttempts: retry.max_attempts }),
+      ...(retry?.initial_interval_ms !== undefined && { initialIntervalMs: retry.initial_interval_ms }),
+      ...(retry?.backoff_coefficient !== undefined && { backoffCoefficient: retry.backoff_coefficient }),
+      ...(retry?.max_interval_ms !== undefined && { maximumIntervalMs: retry.max_interval_ms }),
+    },
+  };
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (err) {
+    throw new AgentNodesError(`PERDURE_AGENT_NODES_FILE: cannot read ${file} (${(err as NodeJS.ErrnoException).code})`);
+  }
+}

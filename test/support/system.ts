@@ -1,0 +1,190 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { TestContext } from 'node:test';
+import { Client } from '@temporalio/client';
+import { NativeConnection, Runtime, DefaultLogger } from '@temporalio/worker';
+import type { Worker } from '@temporalio/worker';
+import { createActivities, createAgentHttp, createWebhookHttp } from '../../activities/index.ts';
+import type { ApiConfig } from '../../api/config.ts';
+import { createApi } from '../../api/create-api.ts';
+import { listen } from '../../api/server.ts';
+import { createTemporalClient } from '../../api/temporal.ts';
+import { parseAgentNodes } from '../../common/agent-nodes.ts';
+import { createLogger } from '../../common/logger.ts';
+import type { Logger } from '../../common/logger.ts';
+import { createSealer } from '../../common/sealing.ts';
+import { createWorker } from '../../worker/create-worker.ts';
+import { workflowBundle } from './bundle.ts';
+
+Runtime.install({ logger: new DefaultLogger('ERROR') });
+
+/** Short spans, so that tests wait for events and not for clocks. */
+export const TEST_POLICY: ApiConfig['policy'] = {
+  agent: {
+    maximumAttempts: 3,
+    initialIntervalMs: 20,
+    backoffCoefficient: 1,
+    maximumIntervalMs: 20,
+    heartbeatTimeoutMs: 1_500,
+  },
+  webhook: {
+    maximumAttempts: 5,
+    initialIntervalMs: 20,
+    backoffCoefficient: 2,
+    maximumIntervalMs: 1_000,
+    attemptTimeoutMs: 2_000,
+  },
+};
+
+export interface SystemOptions {
+  /** As in `PERDURE_AGENT_NODES`. */
+  agentNodes: Record<string, unknown>;
+  address?: string;
+  withWorker?: boolean;
+  limits?: Partial<ApiConfig['limits']>;
+  policy?: { agent?: Partial<ApiConfig['policy']['agent']>; webhook?: Partial<ApiConfig['policy']['webhook']> };
+  logger?: Logger;
+}
+
+export interface System {
+  /** Base URL of the API. */
+  url: string;
+  client: Client;
+  taskQueue: string;
+  config: ApiConfig;
+  startWorker: () => Promise<void>;
+  stopWorker: () => Promise<void>;
+  post: (path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answered>;
+  get: (path: string, headers?: Record<string, string>) => Promise<Answered>;
+  /** Waits by `?wait=` until an execution has ended, and gives its last view. */
+  end: (executionId: string) => Promise<Body>;
+}
+
+// eslint-disable-next-line typescript/no-explicit-any -- answers are checked field by field
+export type Body = any;
+
+export interface Answered {
+  status: number;
+  headers: Headers;
+  body: Body;
+  text: string;
+}
+
+/** API and worker in this process, against the test run's Temporal server, with real HTTP at every edge. */
+export async function startSystem(t: Pick<TestContext, 'after'>, options: SystemOptions): Promise<System> {
+  const address = options.address ?? temporalAddress();
+  const taskQueue = `test-${randomUUID()}`;
+  const agentNodes = parseAgentNodes([{ from: 'test', text: JSON.stringify(options.agentNodes) }]);
+  const sealer = createSealer(new Map([['test', randomBytes(32)]]));
+  const logger = options.logger ?? createLogger('test', process.env.PERDURE_TEST_VERBOSE ? 'debug' : 'silent');
+  const config: ApiConfig = {
+    host: '127.0.0.1',
+    port: 0,
+    taskQueue,
+    agentNodes,
+    sealer,
+    logLevel: 'silent',
+    maxResultBytes: 1024 * 1024,
+    temporal: { namespace: 'default', connectionOptions: { address } },
+    limits: {
+      syncLimitMs: 90_000,
+      maxBodyBytes: 1024 * 1024,
+      maxResultBytes: 1024 * 1024,
+      maxWatchers: 1000,
+      ...options.limits,
+    },
+    policy: {
+      agent: { ...TEST_POLICY.agent, ...options.policy?.agent },
+      webhook: { ...TEST_POLICY.webhook, ...options.policy?.webhook },
+    },
+  };
+  const client = createTemporalClient(config.temporal);
+  const { app, watchers } = createApi(config, client, logger);
+  const server = await listen(app, config);
+  const url = `http://127.0.0.1:${server.port}`;
+  t.after(async () => {
+    await server.close(100);
+    watchers.close();
+    await client.connection.close();
+  });
+
+  let running: { worker: Worker; done: Promise<void>; connection: NativeConnection } | undefined;
+  const agentHttp = createAgentHttp();
+  const webhookHttp = createWebhookHttp();
+  const stopWorker = async () => {
+    if (!running) return;
+    const { worker, done, connection } = running;
+    running = undefined;
+    worker.shutdown();
+    await done;
+    await connection.close();
+  };
+  const startWorker = async () => {
+    const connection = await NativeConnection.connect({ address });
+    const worker = await createWorker({
+      connection,
+      namespace: 'default',
+      taskQueue,
+      activities: createActivities({
+        agentNodes,
+        sealer,
+        publicUrl: url,
+        maxResultBytes: config.limits.maxResultBytes,
+        agentHttp,
+        webhookHttp,
+      }),
+      maxConcurrentActivities: 200,
+      shutdownGraceMs: 0,
+      workflowBundle: await workflowBundle(),
+    });
+    running = { worker, done: worker.run(), connection };
+  };
+  t.after(async () => {
+    await stopWorker();
+    await Promise.all([agentHttp.destroy(), webhookHttp.destroy()]);
+  });
+  if (options.withWorker !== false) await startWorker();
+
+  const { post, get, end } = httpClient(url);
+  return { url, client, taskQueue, config, startWorker, stopWorker, post, get, end };
+}
+
+/** Requests as a client makes them, and what came back. */
+export function httpClient(url: string): Pick<System, 'post' | 'get' | 'end'> {
+  const ask = async (path: string, init: RequestInit): Promise<Answered> => {
+    const response = await fetch(`${url}${path}`, init);
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: parse(text), text };
+  };
+  const get: System['get'] = (path, headers = {}) => ask(path, { headers });
+  return {
+    get,
+    post: (path, body, headers = {}) =>
+      ask(path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      }),
+    end: async (executionId) => {
+      for (const until = Date.now() + 120_000; Date.now() < until; ) {
+        const { body } = await get(`/api/v1/executions/${executionId}?wait=20`);
+        if (body.completed_at) return body;
+      }
+      throw new Error(`${executionId} has not ended`);
+    },
+  };
+}
+
+/** The Temporal server that `npm test` has started for all test files. */
+export function temporalAddress(): string {
+  const address = process.env.PERDURE_TEST_TEMPORAL_ADDRESS;
+  if (!address) throw new Error('no Temporal server: run tests by `npm test`, or `npm test -- <files>`');
+  return address;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

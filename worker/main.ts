@@ -1,0 +1,40 @@
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { createActivities, createAgentHttp, createWebhookHttp } from '../activities/index.ts';
+import { runMain } from '../common/environment.ts';
+import { createLogger } from '../common/logger.ts';
+import { loadWorkerConfig } from './config.ts';
+import { connectWithPatience } from './connect.ts';
+import { createWorker } from './create-worker.ts';
+
+runMain('perdure worker', async () => {
+  const config = loadWorkerConfig(process.env);
+  const logger = createLogger('perdure-worker', config.logLevel);
+  Runtime.install({
+    logger: new DefaultLogger('INFO', ({ level, message, meta }) => {
+      logger[LEVELS[level]]({ ...meta, error: meta?.error && String(meta.error) }, message);
+    }),
+  });
+  const connection = await connectWithPatience(
+    () => NativeConnection.connect(config.temporal.connectionOptions),
+    (err) => logger.warn({ error: String(err) }, 'Temporal cannot be reached, trying again'),
+  );
+  const agentHttp = createAgentHttp();
+  const webhookHttp = createWebhookHttp();
+  try {
+    const { agentNodes, sealer, publicUrl, maxResultBytes } = config;
+    const worker = await createWorker({
+      connection,
+      namespace: config.temporal.namespace,
+      taskQueue: config.taskQueue,
+      activities: createActivities({ agentNodes, sealer, publicUrl, maxResultBytes, agentHttp, webhookHttp }),
+      maxConcurrentActivities: config.maxConcurrentActivities,
+      shutdownGraceMs: config.shutdownGraceMs,
+    });
+    logger.info({ taskQueue: config.taskQueue, namespace: config.temporal.namespace }, 'worker polls');
+    await worker.run();
+  } finally {
+    await Promise.allSettled([agentHttp.destroy(), webhookHttp.destroy(), connection.close()]);
+  }
+});
+
+const LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;

@@ -1,0 +1,128 @@
+/**
+ * What API, worker and workflows agree on: workflow inputs, activity interfaces, signals, the query, and the
+ * search attributes. Written first; the implementations follow it. One object per call, so that a field can be
+ * added without breaking stored histories.
+ */
+import { defineQuery, defineSignal } from '@temporalio/workflow';
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import type { AgentCallback, AgentReport, Json, JsonObject, Outcome, Target, WebhookAttempt } from './execution.ts';
+import type { ExecutionState } from './state.ts';
+
+export const DEFAULT_TASK_QUEUE = 'perdure';
+
+/** A webhook registration whose URL, secret and header values only a holder of the sealing key can read. */
+export interface SealedWebhook {
+  /** Scheme, host and port of the URL, for operators. */
+  origin: string;
+  /** `common/sealing.ts` format, over `{url, secret?, headers?}`. */
+  sealed: string;
+}
+
+/** Time spans and retry settings of one execution, fixed when it starts. All spans in milliseconds. */
+export interface ExecutionPolicy {
+  agent: RetrySettings & {
+    /** A worker that is silent for this long is taken for dead and the call is made again. */
+    heartbeatTimeoutMs: number;
+    /** Limit of one call; unset: none. */
+    attemptTimeoutMs?: number;
+  };
+  webhook: RetrySettings & { attemptTimeoutMs: number };
+}
+
+export interface RetrySettings {
+  maximumAttempts: number;
+  initialIntervalMs: number;
+  backoffCoefficient: number;
+  maximumIntervalMs: number;
+}
+
+/** Identity of an execution, as it is handed to agents and receivers. */
+export interface ExecutionContext {
+  runId: string;
+  parentExecutionId?: string;
+  sessionId?: string;
+  actorId?: string;
+}
+
+export interface ExecuteTargetInput extends ExecutionContext {
+  target: Target;
+  input: JsonObject;
+  /** Stored with the execution, never sent to the agent. */
+  context?: JsonObject;
+  /** ISO 8601, by the clock of the API process that accepted it. */
+  createdAt: string;
+  /** Limit of the whole execution, from its start. Unset: none. */
+  timeoutMs?: number;
+  webhook?: SealedWebhook;
+  /** Keyed hash of the request, present when it came with an `Idempotency-Key`. */
+  requestMac?: string;
+  policy: ExecutionPolicy;
+}
+
+/** Sends the webhook of a finished execution again, as a further Temporal run of the same workflow id. */
+export interface RedeliverWebhookInput {
+  /** All that was known at the end of the run before, so that readers see one continuous execution. */
+  state: ExecutionState;
+  policy: ExecutionPolicy;
+}
+
+export interface AgentCall extends ExecutionContext {
+  executionId: string;
+  target: Target;
+  input: JsonObject;
+  /** Limit of one call; unset: none. */
+  timeoutMs?: number;
+  maximumAttempts: number;
+}
+
+export type AgentAnswer = { kind: 'result'; result: Json } | { kind: 'accepted' };
+
+export interface CancelNotice {
+  executionId: string;
+  target: Target;
+  /** Here so that the outcome is in history before the agent is told. */
+  outcome: Outcome;
+}
+
+export interface WebhookDelivery {
+  executionId: string;
+  runId: string;
+  target: Target;
+  webhook: SealedWebhook;
+  outcome: Outcome;
+  /** Attempts of earlier deliveries of the same event: numbering goes on from here. */
+  attemptsBefore: number;
+  /** Attempts of this delivery. */
+  maximumAttempts: number;
+  timeoutMs: number;
+}
+
+export interface Activities {
+  /** Calls one reasoner or skill of one agent node. Resolves with its result, or with `accepted` if it answered 202. */
+  callAgent: (call: AgentCall) => Promise<AgentAnswer>;
+  /** Makes one attempt at a delivery; throws when it failed. Temporal does the retrying. */
+  deliverWebhook: (delivery: WebhookDelivery) => Promise<WebhookAttempt>;
+  /** Tells an agent, best effort, that nobody waits for this execution any more. */
+  tellAgentCancelled: (notice: CancelNotice) => Promise<void>;
+}
+
+/** Progress, steps and notes of a working agent, in batches. */
+export const agentReportSignal = defineSignal<[AgentReport[]]>('agentReport');
+/** The outcome that an agent posted after it had answered 202. The first one counts. */
+export const agentCallbackSignal = defineSignal<[AgentCallback]>('agentCallback');
+/** Sent ahead of a cancel request, which cannot itself carry a text into workflow code. */
+export const cancelReasonSignal = defineSignal<[string]>('cancelReason');
+/** A failed attempt that Temporal will retry; the last one of a delivery rides on the activity's own end. */
+export const webhookAttemptSignal = defineSignal<[WebhookAttempt]>('webhookAttempt');
+
+/** The execution as its own workflow sees it: the same fold as the API's projection of the history. */
+export const stateQuery = defineQuery<ExecutionState>('state');
+
+/** Search attributes, all Keyword. `temporal-dev.sh` registers the same names. */
+export const SEARCH_ATTRIBUTES = {
+  target: defineSearchAttributeKey('PerdureTarget', SearchAttributeType.KEYWORD),
+  runId: defineSearchAttributeKey('PerdureRunId', SearchAttributeType.KEYWORD),
+  parentExecutionId: defineSearchAttributeKey('PerdureParentExecutionId', SearchAttributeType.KEYWORD),
+  /** Written only where Temporal's own close status does not tell the outcome, or not yet. */
+  outcome: defineSearchAttributeKey('PerdureOutcome', SearchAttributeType.KEYWORD),
+} as const;

@@ -1,0 +1,55 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancelledFailure,
+  TemporalFailure,
+  TimeoutFailure,
+  TimeoutType,
+} from '@temporalio/common';
+import type { AgentFailure, Ending } from './execution.ts';
+
+/** The failure types in history, so that operators can filter by them in the Temporal Web UI. */
+export const FAILURE_TYPES = {
+  failed: 'ExecutionFailed',
+  timeout: 'ExecutionTimeout',
+  cancelled: 'ExecutionCancelled',
+} as const;
+
+/** AgentField's words for a sync call that took too long. */
+export function timeoutEnding(timeoutMs: number): Ending {
+  return {
+    status: 'timeout',
+    error: 'Agent timeout',
+    category: 'agent_timeout',
+    errorDetails: `Execution exceeded ${timeoutMs / 1000} second limit`,
+  };
+}
+
+/** Turns the failure of `callAgent` into an ending. The activity has already decided what was worth retrying. */
+export function endingOfFailure(err: unknown, timeoutMs: number | undefined): Ending {
+  const cause = err instanceof ActivityFailure ? err.cause : err;
+  if (cause instanceof TimeoutFailure) return endingOfTimeout(cause, timeoutMs);
+  if (cause instanceof ApplicationFailure) {
+    const [failure] = (cause.details ?? []) as [AgentFailure?];
+    if (failure) return { status: failure.category === 'agent_timeout' ? 'timeout' : 'failed', ...failure };
+  }
+  const message = cause instanceof TemporalFailure || cause instanceof CancelledFailure ? cause.message : String(cause);
+  return { status: 'failed', error: `Execution failed: ${message}`, category: 'internal_error' };
+}
+
+function endingOfTimeout(cause: TimeoutFailure, timeoutMs: number | undefined): Ending {
+  switch (cause.timeoutType) {
+    case TimeoutType.HEARTBEAT:
+      return {
+        status: 'failed',
+        error: 'Every worker that called the agent died during the call',
+        category: 'internal_error',
+      };
+    case TimeoutType.START_TO_CLOSE:
+      return { status: 'timeout', error: 'Agent timeout', category: 'agent_timeout' };
+    default:
+      return timeoutMs === undefined
+        ? { status: 'timeout', error: 'Agent timeout', category: 'agent_timeout' }
+        : timeoutEnding(timeoutMs);
+  }
+}

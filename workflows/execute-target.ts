@@ -1,0 +1,179 @@
+import {
+  ActivityCancellationType,
+  ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
+  condition,
+  isCancellation,
+  proxyActivities,
+  setHandler,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import {
+  agentCallbackSignal,
+  agentReportSignal,
+  cancelReasonSignal,
+  SEARCH_ATTRIBUTES,
+  stateQuery,
+  webhookAttemptSignal,
+} from './contract.ts';
+import type { Activities, AgentAnswer, ExecuteTargetInput, ExecutionPolicy } from './contract.ts';
+import { deliver, REPORT_GRACE_MS } from './delivery.ts';
+import { endingOfFailure, FAILURE_TYPES, timeoutEnding } from './endings.ts';
+import { isDelivered } from './execution.ts';
+import type { Ending, Outcome } from './execution.ts';
+import { append, cancelledEnding, initialState, outcomeOf } from './state.ts';
+import type { ExecutionState } from './state.ts';
+
+/** Stands for "no limit" where Temporal wants a number. */
+const UNLIMITED_MS = 10 * 365 * 24 * 3_600_000;
+const TELL_AGENT_TIMEOUT_MS = 5_000;
+
+/**
+ * One execution, from its start to its one outcome: hand the input to the agent, wait for the first of result,
+ * callback, deadline and cancel request, write the outcome down, then tell whoever asked to be told.
+ */
+export async function executeTarget(input: ExecuteTargetInput): Promise<Outcome> {
+  const state = initialState(workflowInfo().workflowId, input);
+  handleMessages(state);
+
+  const ending = await runToEnd(state, input);
+  const outcome = outcomeOf(state, ending, now());
+  append(state, { kind: 'outcome', outcome });
+
+  await CancellationScope.nonCancellable(() =>
+    Promise.all([tellAgentIfUnfinished(state, outcome), deliver(state, input.policy.webhook)]),
+  );
+  return close(outcome);
+}
+
+function handleMessages(state: ExecutionState): void {
+  setHandler(stateQuery, () => state);
+  setHandler(agentReportSignal, (reports) => {
+    for (const report of reports) append(state, { kind: 'report', report });
+  });
+  setHandler(agentCallbackSignal, (callback) => append(state, { kind: 'callback', callback }));
+  setHandler(cancelReasonSignal, (reason) => append(state, { kind: 'cancel-reason', reason }));
+  setHandler(webhookAttemptSignal, (attempt) => {
+    const isFirst = state.webhookEvents.length === 0;
+    append(state, { kind: 'webhook-attempt', attempt });
+    // From here on the workflow stays open although the execution is over: lists must know.
+    if (isFirst && state.outcome && !isDelivered(attempt)) publishOutcome(state.outcome);
+  });
+}
+
+async function runToEnd(state: ExecutionState, input: ExecuteTargetInput): Promise<Ending> {
+  const { timeoutMs } = input;
+  const remainingMs = (limitMs: number) => workflowInfo().startTime.getTime() + limitMs - Date.now();
+  try {
+    if (CancellationScope.current().consideredCancelled) return cancelledEnding(state);
+    if (timeoutMs !== undefined && remainingMs(timeoutMs) <= 0) return timeoutEnding(timeoutMs);
+
+    const answer = await firstAnswer(state, input, timeoutMs === undefined ? undefined : remainingMs(timeoutMs));
+    if (answer.kind === 'result') return { status: 'succeeded', result: answer.result };
+
+    const calledBack = () => state.callback !== undefined;
+    if (timeoutMs === undefined) await condition(calledBack);
+    else if (!(await condition(calledBack, Math.max(1, remainingMs(timeoutMs))))) return timeoutEnding(timeoutMs);
+    return endingOfCallback(state);
+  } catch (err) {
+    if (isCancellation(err)) return cancelledEnding(state);
+    return endingOfFailure(err, timeoutMs);
+  }
+}
+
+/**
+ * The agent's answer, or `accepted` as soon as its callback is here: a callback may overtake the acknowledgement,
+ * or outlive the worker that was waiting for it, and then the call must not be made again.
+ */
+async function firstAnswer(
+  state: ExecutionState,
+  input: ExecuteTargetInput,
+  remainingMs: number | undefined,
+): Promise<AgentAnswer> {
+  const { callAgent } = proxyActivities<Activities>(agentCallOptions(input.policy.agent, remainingMs));
+  const { target, runId, parentExecutionId, sessionId, actorId } = state;
+  const { attemptTimeoutMs, maximumAttempts } = input.policy.agent;
+  const scope = new CancellationScope();
+  const answered = scope.run(() =>
+    callAgent({
+      executionId: state.executionId,
+      target,
+      input: input.input,
+      runId,
+      ...(parentExecutionId !== undefined && { parentExecutionId }),
+      ...(sessionId !== undefined && { sessionId }),
+      ...(actorId !== undefined && { actorId }),
+      ...(attemptTimeoutMs !== undefined && { timeoutMs: attemptTimeoutMs }),
+      maximumAttempts,
+    }),
+  );
+  append(state, { kind: 'running', at: now() });
+  return Promise.race([
+    answered,
+    condition(() => state.callback !== undefined).then((): AgentAnswer => {
+      scope.cancel();
+      return { kind: 'accepted' };
+    }),
+  ]);
+}
+
+function agentCallOptions(policy: ExecutionPolicy['agent'], remainingMs: number | undefined) {
+  const { attemptTimeoutMs } = policy;
+  return {
+    // The activity keeps the limit of a call itself; this one is for an activity that cannot.
+    startToCloseTimeout: attemptTimeoutMs === undefined ? UNLIMITED_MS : attemptTimeoutMs + REPORT_GRACE_MS,
+    ...(remainingMs !== undefined && { scheduleToCloseTimeout: remainingMs }),
+    heartbeatTimeout: policy.heartbeatTimeoutMs,
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    retry: {
+      maximumAttempts: policy.maximumAttempts,
+      initialInterval: policy.initialIntervalMs,
+      backoffCoefficient: policy.backoffCoefficient,
+      maximumInterval: policy.maximumIntervalMs,
+    },
+  };
+}
+
+function endingOfCallback(state: ExecutionState): Ending {
+  if (!state.callback) throw ApplicationFailure.nonRetryable('no callback', 'ImpossibleState');
+  const { callbackId: _, ...ending } = state.callback;
+  return ending;
+}
+
+/** An agent that may still be working on it learns that nobody waits any more. */
+async function tellAgentIfUnfinished(state: ExecutionState, outcome: Outcome): Promise<void> {
+  const agentMayBeWorking = outcome.status === 'cancelled' || outcome.status === 'timeout';
+  if (!agentMayBeWorking || state.startedAt === undefined || state.callback !== undefined) return;
+  const { tellAgentCancelled } = proxyActivities<Activities>({
+    startToCloseTimeout: TELL_AGENT_TIMEOUT_MS,
+    scheduleToCloseTimeout: 3 * TELL_AGENT_TIMEOUT_MS,
+    retry: { maximumAttempts: 2 },
+  });
+  const { executionId, target } = state;
+  await tellAgentCancelled({ executionId, target, outcome }).catch(() => undefined);
+}
+
+/** Closes the workflow the way an operator expects to find it in the Temporal Web UI. */
+function close(outcome: Outcome): Outcome {
+  if (outcome.status === 'succeeded') return outcome;
+  const cancelRequested = CancellationScope.current().consideredCancelled;
+  if (outcome.status === 'cancelled' && cancelRequested) throw new CancelledFailure(outcome.error);
+  if (outcome.status !== 'failed') publishOutcome(outcome);
+  throw ApplicationFailure.create({
+    message: outcome.error,
+    type: FAILURE_TYPES[outcome.status],
+    nonRetryable: true,
+    details: [outcome],
+  });
+}
+
+/** Temporal has no close status for this outcome, or the workflow is not closed yet: lists find it by attribute. */
+function publishOutcome(outcome: Outcome): void {
+  upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.outcome, value: outcome.status }]);
+}
+
+function now(): string {
+  return new Date().toISOString();
+}

@@ -1,0 +1,3 @@
+/** Entry of the workflow bundle: every export becomes a workflow type, so nothing else is exported here. */
+export { executeTarget } from './execute-target.ts';
+export { redeliverWebhook } from './redeliver-webhook.ts';

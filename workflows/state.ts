@@ -1,0 +1,148 @@
+/**
+ * The one reducer. The workflow folds what it does through it, the API folds the workflow's history through it,
+ * so the `state` query, polls, sync answers and webhooks cannot disagree.
+ */
+import type { ExecuteTargetInput, ExecutionContext, SealedWebhook } from './contract.ts';
+import { isTerminal } from './execution.ts';
+import type {
+  AgentCallback,
+  AgentReport,
+  Ending,
+  ExecutionStatus,
+  Outcome,
+  Target,
+  WebhookAttempt,
+} from './execution.ts';
+
+export interface ExecutionState extends ExecutionContext {
+  executionId: string;
+  target: Target;
+  createdAt: string;
+  status: ExecutionStatus;
+  startedAt?: string;
+  currentAction?: string;
+  progressPct?: number;
+  estimatedCompletion?: string;
+  outcome?: Outcome;
+  webhook?: SealedWebhook;
+  webhookEvents: WebhookAttempt[];
+  /** Number of the newest log entry; every visible change has one. */
+  sequence: number;
+  /** Not visible to clients: what decides races and retries. */
+  callback?: AgentCallback;
+  cancelReason?: string;
+  requestMac?: string;
+}
+
+export type LogEntry =
+  | { kind: 'running'; at: string }
+  | { kind: 'report'; report: AgentReport }
+  | { kind: 'callback'; callback: AgentCallback }
+  | { kind: 'cancel-reason'; reason: string }
+  | { kind: 'outcome'; outcome: Outcome }
+  | { kind: 'webhook-attempt'; attempt: WebhookAttempt };
+
+export function initialState(executionId: string, input: ExecuteTargetInput): ExecutionState {
+  const { target, runId, parentExecutionId, sessionId, actorId, createdAt, webhook, requestMac } = input;
+  return {
+    executionId,
+    target,
+    runId,
+    ...(parentExecutionId !== undefined && { parentExecutionId }),
+    ...(sessionId !== undefined && { sessionId }),
+    ...(actorId !== undefined && { actorId }),
+    createdAt,
+    status: 'queued',
+    ...(webhook && { webhook }),
+    ...(requestMac !== undefined && { requestMac }),
+    webhookEvents: [],
+    sequence: 1,
+  };
+}
+
+/** Folds one entry into the state, in place. The first outcome wins; what an agent says after it changes nothing. */
+export function append(state: ExecutionState, entry: LogEntry): void {
+  switch (entry.kind) {
+    case 'running':
+      if (state.outcome) return;
+      state.status = 'running';
+      state.startedAt = entry.at;
+      state.sequence += 1;
+      return;
+    case 'report':
+      if (state.outcome) return;
+      applyReport(state, entry.report);
+      state.sequence += 1;
+      return;
+    case 'callback':
+      state.callback ??= entry.callback;
+      return;
+    case 'cancel-reason':
+      state.cancelReason ??= entry.reason;
+      return;
+    case 'outcome':
+      if (state.outcome) return;
+      state.outcome = entry.outcome;
+      state.status = entry.outcome.status;
+      state.sequence += 1;
+      return;
+    case 'webhook-attempt':
+      recordAttempt(state, entry.attempt);
+      return;
+  }
+}
+
+function applyReport(state: ExecutionState, report: AgentReport): void {
+  if (report.type !== 'progress') return;
+  if (report.status !== undefined) state.status = report.status;
+  if (report.currentAction !== undefined) state.currentAction = report.currentAction;
+  if (report.progressPct !== undefined) state.progressPct = report.progressPct;
+  if (report.estimatedCompletion !== undefined) state.estimatedCompletion = report.estimatedCompletion;
+}
+
+/** A worker that dies in an attempt leaves a gap in the numbers: it is filled, so that the log stays complete. */
+function recordAttempt(state: ExecutionState, attempt: WebhookAttempt): void {
+  for (let missing = state.webhookEvents.length + 1; missing < attempt.attempt; missing++) {
+    state.webhookEvents.push(interruptedAttempt(missing));
+    state.sequence += 1;
+  }
+  if (state.webhookEvents.some((known) => known.attempt === attempt.attempt)) return;
+  state.webhookEvents.push(attempt);
+  state.sequence += 1;
+}
+
+/** An attempt whose worker ended before it could say how it went. */
+export function interruptedAttempt(attempt: number): WebhookAttempt {
+  return {
+    attempt,
+    httpStatus: null,
+    error: 'interrupted: the worker ended during this attempt, the receiver may have got it',
+    timestamp: null,
+    durationMs: null,
+  };
+}
+
+/** Dates and numbers an ending. `at` is ISO 8601. */
+export function outcomeOf(state: ExecutionState, ending: Ending, at: string): Outcome {
+  const since = state.startedAt ?? state.createdAt;
+  return {
+    ...ending,
+    ...(state.startedAt !== undefined && { startedAt: state.startedAt }),
+    completedAt: at,
+    durationMs: Math.max(0, Date.parse(at) - Date.parse(since)),
+    sequence: state.sequence + 1,
+  };
+}
+
+export function cancelledEnding(state: ExecutionState): Ending {
+  const reason = state.cancelReason;
+  return {
+    status: 'cancelled',
+    error: reason === undefined ? 'Execution cancelled' : `Execution cancelled: ${reason}`,
+    category: 'cancelled',
+  };
+}
+
+export function isOver(state: ExecutionState): boolean {
+  return isTerminal(state.status);
+}
