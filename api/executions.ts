@@ -123,7 +123,11 @@ export function createExecutions({ client, taskQueue, watchers }: ExecutionsDeps
       const handle = client.workflow.getHandle(executionId);
       const sent = await signalOpen(executionId, () => handle.signal(agentReportSignal, reports));
       if (sent === 'closed') throw conflict(await get(executionId));
-      return state;
+      // Who has reported and then reads finds what was reported.
+      const seen = await watchers.waitFor(executionId, (now) => now.sequence > state.sequence, {
+        timeoutMs: SEE_OWN_SIGNAL_MS,
+      });
+      return seen ?? state;
     },
 
     callback: async (executionId, ending) => {

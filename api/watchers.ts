@@ -79,8 +79,20 @@ export function createWatchers(temporal: Temporal, settings: WatcherSettings): W
           nextPageToken: token,
         }),
       );
-    const { history, nextPageToken } = follow ? await connection.withAbortSignal(follow, page) : await page();
+    const { history, nextPageToken } = await (follow ? abortable(follow, page) : page());
     return { events: history?.events ?? [], next: nextPageToken ?? new Uint8Array() };
+  }
+
+  /** The SDK leaves a listener on the signal of every call: each call gets a signal of its own. */
+  async function abortable<T>(stop: AbortSignal, call: () => Promise<T>): Promise<T> {
+    const own = new AbortController();
+    const abort = () => own.abort();
+    stop.addEventListener('abort', abort);
+    try {
+      return await connection.withAbortSignal(own.signal, call);
+    } finally {
+      stop.removeEventListener('abort', abort);
+    }
   }
 
   async function readOnce(executionId: string): Promise<ExecutionState | undefined> {
@@ -189,7 +201,7 @@ export function createWatchers(temporal: Temporal, settings: WatcherSettings): W
       await changeUntil(watcher, () => watcher.isCurrent, outageGraceMs);
       if (watcher.isGone) return undefined;
       if (!watcher.isCurrent) throw watcher.lastError ?? outage();
-      return watcher.projection.state();
+      return snapshot(watcher.projection.state());
     } finally {
       release(executionId, watcher);
     }
@@ -210,7 +222,7 @@ export function createWatchers(temporal: Temporal, settings: WatcherSettings): W
       await changeUntil(watcher, isDone, timeoutMs, signal);
       if (watcher.isGone) return undefined;
       if (!watcher.isCurrent) throw watcher.lastError ?? outage();
-      return watcher.projection.state();
+      return snapshot(watcher.projection.state());
     } finally {
       release(executionId, watcher);
     }
@@ -243,6 +255,11 @@ export function createWatchers(temporal: Temporal, settings: WatcherSettings): W
       for (const [executionId, watcher] of watchers) drop(executionId, watcher);
     },
   };
+}
+
+/** Readers get what was so when they asked: the watcher folds on in the original. */
+function snapshot(state: ExecutionState | undefined): ExecutionState | undefined {
+  return state && { ...state, webhookEvents: [...state.webhookEvents] };
 }
 
 function notify(watcher: Watcher): void {

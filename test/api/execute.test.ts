@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { httpServer, sendJson, webhookReceiver } from '../support/http-server.ts';
 import { startSystem } from '../support/system.ts';
 
@@ -70,4 +71,167 @@ test('an async call answers 202 at once, can be read at once, and its webhook br
   const last = await system.end(body.execution_id);
   assert.equal(last.status, 'succeeded');
   assert.deepEqual(last.result, { answer: 42 });
+});
+
+/** An agent whose answer the input chooses. */
+async function obedientAgent(t: TestContext) {
+  return httpServer(t, async (request, response) => {
+    const { status = 200, answer, delayMs = 0, headers = {}, failTimes = 0 } = JSON.parse(request.body) as Order;
+    const attempt = Number(request.headers['perdure-attempt']);
+    if (delayMs) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    const isFailing = failTimes > 0 ? attempt <= failTimes : status !== 200;
+    response.writeHead(isFailing ? (status === 200 ? 503 : status) : 200, {
+      'content-type': 'application/json',
+      ...headers,
+    });
+    response.end(typeof answer === 'string' ? answer : JSON.stringify(answer ?? { ok: true }));
+  });
+}
+interface Order {
+  status?: number;
+  answer?: unknown;
+  delayMs?: number;
+  headers?: Record<string, string>;
+  failTimes?: number;
+}
+
+test('an agent that fails for good makes 502, its 4xx is passed on, and both bodies tell the same story', async (t) => {
+  const agent = await obedientAgent(t);
+  const system = await startSystem(t, { agentNodes: { a: agent.url } });
+  const broken = await system.post('/api/v1/execute/a.x', { input: { status: 500, answer: { why: 'bug' } } });
+  assert.equal(broken.status, 502);
+  assert.equal(broken.body.status, 'failed');
+  assert.equal(broken.body.error, 'agent error (500): {"why":"bug"}');
+  assert.deepEqual(broken.body.error_details, { why: 'bug' });
+  assert.ok(broken.body.finished_at && broken.body.run_id);
+  const calls = (id: string) => agent.received.filter((call) => call.headers['x-execution-id'] === id);
+  assert.deepEqual(
+    calls(broken.body.execution_id).map((call) => call.headers['perdure-attempt']),
+    ['1', '2', '3'],
+    '5xx is retried',
+  );
+  const refused = await system.post('/api/v1/execute/a.x', { input: { status: 422, answer: { detail: 'no' } } });
+  assert.equal(refused.status, 422);
+  assert.equal(refused.body.status, 'failed');
+  assert.equal(calls(refused.body.execution_id).length, 1, '4xx is not retried');
+  const redirect = await system.post('/api/v1/execute/a.x', {
+    input: { status: 302, headers: { location: 'http://127.0.0.1:9/' } },
+  });
+  assert.equal(redirect.status, 502);
+  assert.equal(calls(redirect.body.execution_id).length, 1, 'a redirect is an answer, and not followed');
+});
+
+test('an agent that recovers is called again until it answers, Retry-After included', async (t) => {
+  const agent = await obedientAgent(t);
+  const system = await startSystem(t, { agentNodes: { a: agent.url } });
+  const { status, body } = await system.post('/api/v1/execute/a.x', { input: { failTimes: 2 } });
+  assert.equal(status, 200, JSON.stringify(body));
+  assert.equal(agent.received.length, 3);
+  await system.post('/api/v1/execute/a.x', { input: { failTimes: 1, status: 429, headers: { 'retry-after': '1' } } });
+  const [first, second] = agent.received.slice(-2);
+  assert.ok((second?.at ?? 0) - (first?.at ?? 0) >= 1000, 'the pause the agent asked for was kept');
+});
+
+test('an agent that nobody can reach is retried, then 502', async (t) => {
+  const gone = await httpServer(undefined, () => undefined);
+  await gone.close();
+  const system = await startSystem(t, { agentNodes: { gone: gone.url } });
+  const { status, body } = await system.post('/api/v1/execute/gone.x', {});
+  assert.equal(status, 502);
+  assert.equal(body.error, 'agent unreachable: ECONNREFUSED');
+  assert.equal(body.error_category, 'agent_unreachable');
+});
+
+test('a sync call over its limit is 504 in AgentField words, and the execution has ended as timeout', async (t) => {
+  const agent = await obedientAgent(t);
+  const system = await startSystem(t, { agentNodes: { a: agent.url }, limits: { syncLimitMs: 1000 } });
+  const { status, body } = await system.post('/api/v1/execute/a.x', { input: { delayMs: 8000 } });
+  assert.equal(status, 504);
+  assert.equal(body.error, 'Agent timeout');
+  assert.equal(body.details, 'Execution exceeded 1 second limit');
+  const { body: view } = await system.get(`/api/v1/executions/${body.execution_id}`);
+  assert.equal(view.status, 'timeout');
+});
+
+test('the limit of a sync call is 90 seconds', async (t) => {
+  const { loadApiConfig } = await import('../../api/config.ts');
+  const key = `k:${Buffer.alloc(32).toString('base64')}`;
+  assert.equal(loadApiConfig({ PERDURE_SECRET_KEYS: key }).limits.syncLimitMs, 90_000);
+  const { timeoutEnding } = await import('../../workflows/endings.ts');
+  const ending = timeoutEnding(90_000);
+  assert.equal('errorDetails' in ending && ending.errorDetails, 'Execution exceeded 90 second limit');
+  t.diagnostic('checked by its setting: a test does not wait 90 s');
+});
+
+test('Prefer never fails a call for being slow: the result in time, else 202 and no cap', async (t) => {
+  const agent = await obedientAgent(t);
+  const system = await startSystem(t, { agentNodes: { a: agent.url }, limits: { syncLimitMs: 500 } });
+  const quick = await system.post('/api/v1/execute/a.x', { input: {} }, { Prefer: 'wait=20' });
+  assert.equal(quick.status, 200);
+  assert.equal(quick.headers.get('Preference-Applied'), 'wait=20');
+  assert.equal(quick.headers.get('Vary'), 'Prefer');
+
+  const slow = await system.post('/api/v1/execute/a.x', { input: { delayMs: 2500 } }, { Prefer: 'wait=1' });
+  assert.equal(slow.status, 202);
+  assert.equal(slow.headers.get('Location'), `/api/v1/executions/${slow.body.execution_id}`);
+  assert.ok(slow.headers.get('Retry-After'));
+  assert.equal((await system.end(slow.body.execution_id)).status, 'succeeded', 'the sync limit does not apply');
+
+  const at_once = await system.post('/api/v1/execute/a.x', { input: {} }, { Prefer: 'respond-async' });
+  assert.equal(at_once.status, 202);
+  assert.equal(at_once.headers.get('Preference-Applied'), 'respond-async');
+  const both = await system.post('/api/v1/execute/a.x', { input: {} }, { Prefer: 'respond-async, wait=20' });
+  assert.equal(both.status, 200);
+  const failing = await system.post('/api/v1/execute/a.x', { input: { status: 404 } }, { Prefer: 'wait=20' });
+  assert.equal(failing.status, 404);
+});
+
+for (const [name, answer, result] of [
+  ['a list', '[1,"two"]', [1, 'two']],
+  ['a number', '7', 7],
+  ['null', 'null', null],
+  ['a text', 'plain words', 'plain words'],
+  ['nothing', '', null],
+] as const) {
+  test(`${name} is a result too`, async (t) => {
+    const agent = await obedientAgent(t);
+    const system = await startSystem(t, { agentNodes: { a: agent.url } });
+    const { body } = await system.post('/api/v1/execute/a.x', { input: { answer } });
+    assert.equal(body.status, 'succeeded');
+    assert.deepEqual(body.result, result);
+  });
+}
+
+test('a result that is too large or nested too deeply ends the execution as failed', async (t) => {
+  const agent = await httpServer(t, (request, response) => {
+    const { kind } = JSON.parse(request.body) as { kind: string };
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(kind === 'large' ? `"${'x'.repeat(1_100_000)}"` : '['.repeat(5000) + ']'.repeat(5000));
+  });
+  const system = await startSystem(t, { agentNodes: { a: agent.url } });
+  const large = await system.post('/api/v1/execute/a.x', { input: { kind: 'large' } });
+  assert.equal(large.status, 502);
+  assert.match(large.body.error, /larger than the limit of 1048576 bytes/);
+  const deep = await system.post('/api/v1/execute/a.x', { input: { kind: 'deep' } });
+  assert.match(deep.body.error, /nested too deeply/);
+});
+
+test('skills are called under /skills, declared names are held, node headers and timeout_ms are kept', async (t) => {
+  const agent = await obedientAgent(t);
+  const system = await startSystem(t, {
+    agentNodes: {
+      a: { url: agent.url, reasoners: ['think'], skills: ['add'], headers: { authorization: 'Bearer t0' }, timeout_ms: 400 },
+    },
+  });
+  const { body } = await system.post('/api/v1/execute/async/a.add', {});
+  assert.equal(body.type, 'skill');
+  await system.end(body.execution_id);
+  assert.equal(agent.received[0]?.path, '/skills/add');
+  assert.equal(agent.received[0]?.headers.authorization, 'Bearer t0');
+  const unknown = await system.post('/api/v1/execute/a.sing', {});
+  assert.equal(unknown.status, 404);
+  assert.match(unknown.body.error, /target 'sing' not found on agent 'a'; it has: think, add/);
+  const slow = await system.post('/api/v1/execute/a.think', { input: { delayMs: 5000 } });
+  assert.equal(slow.status, 504);
+  assert.equal(slow.body.details, 'Agent call exceeded 0.4 second limit');
 });
