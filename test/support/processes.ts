@@ -1,0 +1,94 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { httpClient } from './system.ts';
+import type { System } from './system.ts';
+import { freePort, ROOT } from './temporal.ts';
+
+const READY_DEADLINE_MS = 60_000;
+
+/** API and worker as the processes they are in production, to be killed. */
+export interface Processes extends Pick<System, 'post' | 'get' | 'end'> {
+  url: string;
+  worker: Killable;
+  api: Killable;
+}
+
+export interface Killable {
+  pid: () => number;
+  /** As a crash does it; resolves when the process is gone. */
+  kill: () => Promise<void>;
+  start: () => Promise<void>;
+}
+
+export interface ProcessOptions {
+  address: string;
+  agentNodes: Record<string, unknown>;
+  env?: Record<string, string>;
+}
+
+export async function startProcesses(t: Pick<TestContext, 'after'>, options: ProcessOptions): Promise<Processes> {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const env = {
+    ...process.env,
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    TEMPORAL_ADDRESS: options.address,
+    PERDURE_PUBLIC_URL: url,
+    PERDURE_TASK_QUEUE: `test-${randomUUID()}`,
+    PERDURE_AGENT_NODES: JSON.stringify(options.agentNodes),
+    PERDURE_SECRET_KEYS: `test:${randomBytes(32).toString('base64')}`,
+    PERDURE_LOG_LEVEL: 'warn',
+    PERDURE_AGENT_HEARTBEAT_TIMEOUT_MS: '2000',
+    PERDURE_AGENT_RETRY_INITIAL_MS: '100',
+    PERDURE_WEBHOOK_RETRY_INITIAL_MS: '200',
+    PERDURE_WEBHOOK_TIMEOUT_MS: '3000',
+    ...options.env,
+  };
+  const client = httpClient(url);
+  const isReady = (path: string) => () =>
+    client.get(path).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  const api = killable(t, 'api/main.ts', env, isReady('/health'));
+  const worker = killable(t, 'worker/main.ts', env, isReady('/ready'));
+  await api.start();
+  await worker.start();
+  return { url, worker, api, ...client };
+}
+
+export function killable(
+  t: Pick<TestContext, 'after'>,
+  script: string,
+  env: NodeJS.ProcessEnv,
+  isReady: () => Promise<boolean>,
+): Killable {
+  let child: ChildProcess | undefined;
+  const kill = async () => {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child?.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+  };
+  t.after(kill);
+  return {
+    pid: () => child?.pid ?? 0,
+    kill,
+    start: async () => {
+      child = spawn(process.execPath, ['--import', 'tsx', script], {
+        cwd: ROOT,
+        env,
+        stdio: ['ignore', process.env.PERDURE_TEST_VERBOSE ? 'inherit' : 'ignore', 'inherit'],
+      });
+      for (const until = Date.now() + READY_DEADLINE_MS; Date.now() < until; await sleep(100)) {
+        if (child.exitCode !== null) throw new Error(`${script} ended with code ${child.exitCode}`);
+        if (await isReady()) return;
+      }
+      throw new Error(`${script} was not ready in time`);
+    },
+  };
+}

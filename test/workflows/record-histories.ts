@@ -1,0 +1,27 @@
+/**
+ * Writes a history of every shape to `histories/`: `npm run record-histories`. Only for a new shape, or when a change
+ * of the workflows is gated by `patched()`: then under a new name, beside the old one, which must go on replaying.
+ */
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { after, test } from 'node:test';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { sharedContext } from '../support/shared.ts';
+import { SHAPES, shapeBench } from './shapes.ts';
+
+const shared = sharedContext();
+after(shared.close);
+
+test('histories are recorded', async (t) => {
+  const bench = await shapeBench(shared);
+  for (const shape of SHAPES) {
+    const file = new URL(`./histories/${shape.name}.json`, import.meta.url);
+    if (existsSync(file)) continue;
+    const id = await shape.run(bench);
+    const history = await bench.system.client.workflow.getHandle(id).fetchHistory();
+    // Who recorded it is nobody's business.
+    const anonymous = historyToJSON(history).replaceAll(/"\d+@[^"]+"/g, '"recorder"');
+    await writeFile(file, `${anonymous}\n`);
+    t.diagnostic(`${shape.name}: ${history.events?.length} events`);
+  }
+});
