@@ -3,15 +3,15 @@ import { createLogger } from '../common/logger.ts';
 import { loadApiConfig } from './config.ts';
 import { createApi } from './create-api.ts';
 import { listen } from './server.ts';
-import { createTemporalClient } from './temporal.ts';
+import { connectTemporal } from './temporal.ts';
 
 const SHUTDOWN_GRACE_MS = 10_000;
 
 runMain('perdure api', async () => {
   const config = loadApiConfig(process.env);
   const logger = createLogger('perdure-api', config.logLevel);
-  const client = createTemporalClient(config.temporal);
-  const { app, watchers } = createApi(config, client, logger);
+  const temporal = connectTemporal(config.temporal);
+  const { app, watchers } = createApi(config, temporal, logger);
   const server = await listen(app, config).catch((err: NodeJS.ErrnoException) => {
     if (err.code === 'EADDRINUSE')
       throw new ConfigError(`port ${config.port} is in use: stop what uses it, or set PORT`);
@@ -23,7 +23,7 @@ runMain('perdure api', async () => {
     logger.info({ signal }, 'api stops');
     await server.close(SHUTDOWN_GRACE_MS);
     watchers.close();
-    await client.connection.close();
+    await temporal.close();
     process.exit(0);
   };
   process.once('SIGTERM', (signal) => void stop(signal));

@@ -1,15 +1,37 @@
 import { Client, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor } from '@temporalio/client';
 import type { CommonConfig } from '../common/environment.ts';
 
+export interface TemporalConnections {
+  client: Client;
+  /** For following histories: it does not retry, so that a watcher knows at once that it is cut off. */
+  following: Connection;
+  close: () => Promise<void>;
+}
+
 /**
- * A connection for serving HTTP: it does not wait for Temporal at start, gives up within about a second when Temporal
- * is away (the client gets a 503 and asks again) and is back soon after Temporal is.
+ * Connections for serving HTTP: they do not wait for Temporal at start, give up within about a second when Temporal
+ * is away (the client gets a 503 and asks again) and are back soon after Temporal is.
  */
-export function createTemporalClient({ connectionOptions, namespace }: CommonConfig['temporal']): Client {
-  const connection = Connection.lazy({
+export function connectTemporal({ connectionOptions, namespace }: CommonConfig['temporal']): TemporalConnections {
+  const options = {
     ...connectionOptions,
+    channelArgs: {
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1000,
+      // Channels of one process to one address share their socket unless told not to.
+      'grpc.use_local_subchannel_pool': 1,
+    },
+  };
+  const connection = Connection.lazy({
+    ...options,
     interceptors: [makeGrpcRetryInterceptor(defaultGrpcRetryOptions({ maxAttempts: 4 }))],
-    channelArgs: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1000 },
   });
-  return new Client({ connection, namespace });
+  const following = Connection.lazy({ ...options, interceptors: [] });
+  return {
+    client: new Client({ connection, namespace }),
+    following,
+    close: async () => {
+      await Promise.all([connection.close(), following.close()]);
+    },
+  };
 }

@@ -1,13 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { TestContext } from 'node:test';
-import { Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, DefaultLogger } from '@temporalio/worker';
 import type { Worker } from '@temporalio/worker';
 import { createActivities, createAgentHttp, createWebhookHttp } from '../../activities/index.ts';
 import type { ApiConfig } from '../../api/config.ts';
 import { createApi } from '../../api/create-api.ts';
 import { listen } from '../../api/server.ts';
-import { createTemporalClient } from '../../api/temporal.ts';
+import { connectTemporal } from '../../api/temporal.ts';
 import { parseAgentNodes } from '../../common/agent-nodes.ts';
 import { createLogger } from '../../common/logger.ts';
 import type { Logger } from '../../common/logger.ts';
@@ -97,14 +97,15 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
       webhook: { ...TEST_POLICY.webhook, ...options.policy?.webhook },
     },
   };
-  const client = createTemporalClient(config.temporal);
-  const { app, watchers } = createApi(config, client, logger);
+  const temporal = connectTemporal(config.temporal);
+  const { client } = temporal;
+  const { app, watchers } = createApi(config, temporal, logger);
   const server = await listen(app, config);
   const url = `http://127.0.0.1:${server.port}`;
   t.after(async () => {
     await server.close(100);
     watchers.close();
-    await client.connection.close();
+    await temporal.close();
   });
 
   let running: { worker: Worker; done: Promise<void>; connection: NativeConnection } | undefined;
