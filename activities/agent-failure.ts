@@ -86,10 +86,7 @@ export const agentFailures = {
     ),
 
   resultTooLarge: (maxBytes: number) =>
-    toFailure(
-      { error: `result is larger than the limit of ${maxBytes} bytes`, category: 'result_too_large' },
-      {},
-    ),
+    toFailure({ error: `result is larger than the limit of ${maxBytes} bytes`, category: 'result_too_large' }, {}),
 
   badResult: (why: string) => toFailure({ error: `agent sent a bad result: ${why}`, category: 'bad_response' }, {}),
 };

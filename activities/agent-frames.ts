@@ -100,7 +100,9 @@ function toFrame(event: string | undefined, text: string): Frame {
     case 'progress':
       return { kind: 'report', report: progressReport(fields) };
     default:
-      return text.length > MAX_REPORT_BYTES || findJsonFlaw(fields, { text: false }) ? other(name, { cut: true, bytes: text.length }) : other(name, fields);
+      return text.length > MAX_REPORT_BYTES || findJsonFlaw(fields, { text: false })
+        ? other(name, { cut: true, bytes: text.length })
+        : other(name, fields);
   }
 }
 

@@ -67,7 +67,8 @@ function success(result: Json, maxResultBytes: number): Ending {
 function failure(status: 'failed' | 'timeout' | 'cancelled', fields: Record<string, Json | undefined>): Ending {
   const { error, error_details: details, error_status_code: agentStatus } = fields;
   const isClientError = typeof agentStatus === 'number' && agentStatus >= 400 && agentStatus < 500;
-  const keptDetails = details !== undefined && details !== null && !findJsonFlaw(details, { text: false }) ? details : undefined;
+  const keptDetails =
+    details !== undefined && details !== null && !findJsonFlaw(details, { text: false }) ? details : undefined;
   return {
     status,
     error: typeof error === 'string' && error !== '' ? error.slice(0, MAX_ERROR_TEXT) : `agent reported ${status}`,

@@ -72,9 +72,13 @@ export function errorHandler(logger: Logger) {
 function toApiError(err: unknown): ApiError {
   if (err instanceof ApiError) return err;
   if (isOutage(err))
-    return new ApiError('temporal_unavailable', 'Temporal cannot be reached at the moment; nothing was accepted', {
-      retryAfterS: OUTAGE_RETRY_AFTER_S,
-    });
+    return new ApiError(
+      'temporal_unavailable',
+      'Temporal cannot be reached at the moment; ask again (with an Idempotency-Key that is always safe)',
+      {
+        retryAfterS: OUTAGE_RETRY_AFTER_S,
+      },
+    );
   if (err instanceof HTTPException && err.status === 413) return new ApiError('body_too_large', err.message);
   return new ApiError('internal_error', 'internal error; the log has it under this request_id');
 }

@@ -116,10 +116,14 @@ export function createExecutions({ client, taskQueue, watchers }: ExecutionsDeps
       const state = await get(executionId);
       if (isOver(state)) throw conflict(state);
       if (state.sequence > MAX_REPORTS)
-        throw new ApiError('too_many_reports', `an execution takes at most ${MAX_REPORTS} reports; its outcome still counts`, {
-          executionId,
-          retryAfterS: 60,
-        });
+        throw new ApiError(
+          'too_many_reports',
+          `an execution takes at most ${MAX_REPORTS} reports; its outcome still counts`,
+          {
+            executionId,
+            retryAfterS: 60,
+          },
+        );
       const handle = client.workflow.getHandle(executionId);
       const sent = await signalOpen(executionId, () => handle.signal(agentReportSignal, reports));
       if (sent === 'closed') throw conflict(await get(executionId));
@@ -167,7 +171,8 @@ export function createExecutions({ client, taskQueue, watchers }: ExecutionsDeps
         throw new ApiError('execution_not_finished', `execution is ${state.status}: there is nothing to deliver yet`, {
           executionId,
         });
-      if (!state.webhook) throw new ApiError('no_webhook', 'no webhook is registered on this execution', { executionId });
+      if (!state.webhook)
+        throw new ApiError('no_webhook', 'no webhook is registered on this execution', { executionId });
       const { callback: _, ...carried } = state;
       try {
         await call(() =>

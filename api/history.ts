@@ -7,7 +7,12 @@ import {
   cancelReasonSignal,
   webhookAttemptSignal,
 } from '../workflows/contract.ts';
-import type { CancelNotice, ExecuteTargetInput, RedeliverWebhookInput, WebhookDelivery } from '../workflows/contract.ts';
+import type {
+  CancelNotice,
+  ExecuteTargetInput,
+  RedeliverWebhookInput,
+  WebhookDelivery,
+} from '../workflows/contract.ts';
 import type { AgentCallback, AgentReport, Ending, Outcome, WebhookAttempt } from '../workflows/execution.ts';
 import { append, cancelledEnding, initialState, interruptedAttempt, outcomeOf } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';

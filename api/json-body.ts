@@ -35,7 +35,10 @@ export async function readJson(c: Context, { empty, asIs = false }: { empty?: un
     value = JSON.parse(text);
   } catch {
     // V8's own message would quote the body, and with it secrets.
-    throw new ApiError('malformed_json', text.trim() === '' ? 'the body is empty, JSON is needed' : 'the body is not JSON');
+    throw new ApiError(
+      'malformed_json',
+      text.trim() === '' ? 'the body is empty, JSON is needed' : 'the body is not JSON',
+    );
   }
   const flaw = asIs ? undefined : findJsonFlaw(value, { text: true });
   if (flaw) throw invalid([{ path: flaw.path, message: flaw.flaw }]);
@@ -74,7 +77,9 @@ function decodeUtf8(bytes: Uint8Array): string {
 
 /** zod's messages name types and limits, never the values they refuse. */
 function flawsOf(issue: z.core.$ZodIssue, known: string[]): Flaw[] {
-  const path = ['$', ...issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))].join('');
+  const path = ['$', ...issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))].join(
+    '',
+  );
   if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }];
   return issue.keys.map((key) => {
     const name = key.slice(0, 64);

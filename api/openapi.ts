@@ -65,7 +65,11 @@ const ROUTES: Route[] = [
     request: executeRequest,
     headers: ['Prefer', ...SUBMIT_HEADERS],
     answers: {
-      200: { description: 'Succeeded', body: syncAnswer, headers: ['X-Execution-ID', 'X-Run-ID', 'Preference-Applied'] },
+      200: {
+        description: 'Succeeded',
+        body: syncAnswer,
+        headers: ['X-Execution-ID', 'X-Run-ID', 'Preference-Applied'],
+      },
       202: { description: 'Not finished in the time preferred', body: acceptedAnswer, headers: STARTED_HEADERS },
       409: { description: 'The execution was cancelled', body: syncAnswer },
       502: { description: 'The agent failed; an agent that answers 4xx passes that status on', body: syncAnswer },
@@ -165,7 +169,9 @@ export function openApiDocument(): Record<string, unknown> {
     },
     servers: [{ url: '/' }],
     paths,
-    components: { schemas: Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, withoutIds(schema)])) },
+    components: {
+      schemas: Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, withoutIds(schema)])),
+    },
   };
 }
 
@@ -224,6 +230,9 @@ function withoutIds(schema: object): object {
 }
 
 function operationId({ method, path }: Route): string {
-  const words = path.replace('/api/v1/', '').split(/[^A-Za-z]+/).filter(Boolean);
+  const words = path
+    .replace('/api/v1/', '')
+    .split(/[^A-Za-z]+/)
+    .filter(Boolean);
   return [method, ...words.map((word) => word[0]?.toUpperCase() + word.slice(1))].join('');
 }

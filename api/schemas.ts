@@ -23,21 +23,24 @@ const webhookUrl = z
   .max(2048)
   .refine(isWebhookUrl, 'must be an http or https URL with a host and without credentials');
 
-const webhookHeaders = z
-  .record(z.string(), z.string().max(MAX_HEADER_VALUE))
-  .superRefine((headers, ctx) => {
-    const names = Object.keys(headers);
-    if (names.length > MAX_HEADERS) ctx.addIssue({ code: 'custom', message: `at most ${MAX_HEADERS} headers` });
-    for (const name of names.slice(0, MAX_HEADERS)) {
-      const flaw = headerFlaw(name, headers[name] ?? '');
-      if (flaw) ctx.addIssue({ code: 'custom', path: [name.slice(0, 64)], message: flaw });
-    }
-  });
+const webhookHeaders = z.record(z.string(), z.string().max(MAX_HEADER_VALUE)).superRefine((headers, ctx) => {
+  const names = Object.keys(headers);
+  if (names.length > MAX_HEADERS) ctx.addIssue({ code: 'custom', message: `at most ${MAX_HEADERS} headers` });
+  for (const name of names.slice(0, MAX_HEADERS)) {
+    const flaw = headerFlaw(name, headers[name] ?? '');
+    if (flaw) ctx.addIssue({ code: 'custom', path: [name.slice(0, 64)], message: flaw });
+  }
+});
 
 export const webhookRegistration = z
   .strictObject({
     url: webhookUrl.meta({ description: 'Where the outcome is posted to' }),
-    secret: z.string().min(1).max(4096).optional().meta({ description: 'Signs the webhook; sealed at once, never shown' }),
+    secret: z
+      .string()
+      .min(1)
+      .max(4096)
+      .optional()
+      .meta({ description: 'Signs the webhook; sealed at once, never shown' }),
     headers: webhookHeaders.optional().meta({ description: 'Sent with the webhook; values are sealed at once' }),
   })
   .meta({ id: 'WebhookRegistration' });
@@ -62,15 +65,14 @@ export const batchStatusRequest = z
   .strictObject({ execution_ids: z.array(z.string().max(256)).max(500) })
   .meta({ id: 'BatchStatusRequest' });
 
-export const cancelRequest = z
-  .looseObject({ reason: z.string().max(1000).optional() })
-  .meta({ id: 'CancelRequest' });
+export const cancelRequest = z.looseObject({ reason: z.string().max(1000).optional() }).meta({ id: 'CancelRequest' });
 
 /** Read by hand in `agent-callback.ts`: agents send much that is not ours, and nothing of it is refused. */
 export const statusCallback = z
   .looseObject({
     status: z.string().max(64).meta({
-      description: 'queued, running, waiting, paused, succeeded, failed, timeout, cancelled, or an alias AgentField takes',
+      description:
+        'queued, running, waiting, paused, succeeded, failed, timeout, cancelled, or an alias AgentField takes',
     }),
     result: json.optional(),
     error: z.string().optional(),

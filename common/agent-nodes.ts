@@ -67,7 +67,8 @@ export function parseAgentNodes(sources: { from: string; text: string }[]): Agen
 /** The directory that `PERDURE_AGENT_NODES_FILE` and `PERDURE_AGENT_NODES` describe. */
 export function loadAgentNodes(env: { file?: string | undefined; json?: string | undefined }): AgentNodeDirectory {
   const sources: { from: string; text: string }[] = [];
-  if (env.file !== undefined) sources.push({ from: `PERDURE_AGENT_NODES_FILE (${env.file})`, text: readText(env.file) });
+  if (env.file !== undefined)
+    sources.push({ from: `PERDURE_AGENT_NODES_FILE (${env.file})`, text: readText(env.file) });
   if (env.json !== undefined) sources.push({ from: 'PERDURE_AGENT_NODES', text: env.json });
   return parseAgentNodes(sources);
 }

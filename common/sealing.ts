@@ -30,7 +30,9 @@ export function parseSecretKeys(text: string): Map<string, Buffer> {
     const [id = '', base64 = ''] = entry.split(':', 2);
     const key = Buffer.from(base64, 'base64');
     if (!KEY_ID.test(id) || key.length !== KEY_BYTES)
-      throw new SealingError(`a secret key must read id:base64 of ${KEY_BYTES} bytes (make one: openssl rand -base64 32)`);
+      throw new SealingError(
+        `a secret key must read id:base64 of ${KEY_BYTES} bytes (make one: openssl rand -base64 32)`,
+      );
     if (keys.has(id)) throw new SealingError(`secret key id ${id} is there twice`);
     keys.set(id, key);
   }

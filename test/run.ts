@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { WORKFLOWS_PATH } from '../worker/create-worker.ts';
+import { quietLogger } from './support/bundle.ts';
 import { ROOT, startTemporal } from './support/temporal.ts';
 
 const args = process.argv.slice(2);
@@ -25,7 +26,7 @@ const folder = await mkdtemp(join(tmpdir(), 'perdure-bundle-'));
 const server = await startTemporal();
 let exitCode = 1;
 try {
-  const { code } = await bundleWorkflowCode({ workflowsPath: WORKFLOWS_PATH, logger: quiet() });
+  const { code } = await bundleWorkflowCode({ workflowsPath: WORKFLOWS_PATH, logger: quietLogger });
   const bundle = join(folder, 'workflows.js');
   await writeFile(bundle, code);
   exitCode = await runNodeTest(bundle);
@@ -52,10 +53,8 @@ async function runNodeTest(bundle: string): Promise<number> {
 
 async function testFiles(): Promise<string[]> {
   const found = await readdir(join(ROOT, 'test'), { recursive: true });
-  return found.filter((name) => name.endsWith('.test.ts')).map((name) => join('test', name)).toSorted();
-}
-
-function quiet() {
-  const none = () => undefined;
-  return { log: none, trace: none, debug: none, info: none, warn: console.warn, error: console.error };
+  return found
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join('test', name))
+    .toSorted();
 }

@@ -1,4 +1,4 @@
-import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime } from '@temporalio/worker';
 import { createActivities, createAgentHttp, createWebhookHttp } from '../activities/index.ts';
 import { runMain } from '../common/environment.ts';
 import { createLogger } from '../common/logger.ts';
@@ -10,6 +10,9 @@ runMain('perdure worker', async () => {
   const config = loadWorkerConfig(process.env);
   const logger = createLogger('perdure-worker', config.logLevel);
   Runtime.install({
+    telemetryOptions: {
+      logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
+    },
     logger: new DefaultLogger('INFO', ({ level, message, meta }) => {
       logger[LEVELS[level]]({ ...meta, error: meta?.error && String(meta.error) }, message);
     }),

@@ -63,8 +63,7 @@ export function executeRoutes(deps: AppDeps): Hono {
       policy: policyFor(node, deps.policy),
     };
     const started = await deps.executions.start(executionId, input);
-    const state =
-      started === 'started' ? initialState(executionId, input) : await replay(c, executionId, fingerprint);
+    const state = started === 'started' ? initialState(executionId, input) : await replay(c, executionId, fingerprint);
     c.header('X-Execution-ID', state.executionId);
     c.header('X-Run-ID', state.runId);
     return state;

@@ -122,9 +122,13 @@ export function executionRoutes(deps: AppDeps): Hono {
       if (!(err instanceof ApiError) || err.code !== 'body_too_large') throw err;
       const { maxResultBytes } = limits;
       await executions.callback(id, tooLargeEnding(maxResultBytes));
-      throw new ApiError('result_too_large', `the result is larger than ${maxResultBytes} bytes; the execution failed`, {
-        executionId: id,
-      });
+      throw new ApiError(
+        'result_too_large',
+        `the result is larger than ${maxResultBytes} bytes; the execution failed`,
+        {
+          executionId: id,
+        },
+      );
     }
   }
 

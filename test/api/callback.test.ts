@@ -163,7 +163,12 @@ test('a failing agent passes its 4xx on to a sync caller, and anything else as 5
   const sync = system.post('/api/v1/execute/slow.work', {}, { 'X-Run-ID': 'run_4xx' });
   const [call] = await agent.waitFor(1, (request) => request.headers['x-run-id'] === 'run_4xx');
   const id = String(call?.headers['x-execution-id']);
-  await agent.report(id, { status: 'failed', error: 'no such document', error_status_code: 404, error_details: { a: 1 } });
+  await agent.report(id, {
+    status: 'failed',
+    error: 'no such document',
+    error_status_code: 404,
+    error_details: { a: 1 },
+  });
   const answer = await sync;
   assert.equal(answer.status, 404);
   assert.equal(answer.body.status, 'failed');

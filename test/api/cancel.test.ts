@@ -108,7 +108,7 @@ test("an operator's Terminate shows as cancelled and says so", async () => {
 test('a sync caller whose execution is cancelled gets 409 with the outcome', async () => {
   const waiting = system.post('/api/v1/execute/slow.work', {}, { 'X-Run-ID': 'run_cancel_sync' });
   const [call] = await agent.waitFor(1, (request) => request.headers['x-run-id'] === 'run_cancel_sync');
-  await system.post(`/api/v1/executions/${call?.headers['x-execution-id']}/cancel`, {});
+  await system.post(`/api/v1/executions/${String(call?.headers['x-execution-id'])}/cancel`, {});
   const { status, body } = await waiting;
   assert.equal(status, 409);
   assert.equal(body.status, 'cancelled');

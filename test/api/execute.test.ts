@@ -220,7 +220,13 @@ test('skills are called under /skills, declared names are held, node headers and
   const agent = await obedientAgent(t);
   const system = await startSystem(t, {
     agentNodes: {
-      a: { url: agent.url, reasoners: ['think'], skills: ['add'], headers: { authorization: 'Bearer t0' }, timeout_ms: 400 },
+      a: {
+        url: agent.url,
+        reasoners: ['think'],
+        skills: ['add'],
+        headers: { authorization: 'Bearer t0' },
+        timeout_ms: 400,
+      },
     },
   });
   const { body } = await system.post('/api/v1/execute/async/a.add', {});

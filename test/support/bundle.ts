@@ -9,6 +9,17 @@ export function workflowBundle(): Promise<WorkflowBundleOption> {
   const codePath = process.env.PERDURE_TEST_BUNDLE;
   bundle ??= codePath
     ? Promise.resolve({ codePath })
-    : bundleWorkflowCode({ workflowsPath: WORKFLOWS_PATH, logger: undefined });
+    : bundleWorkflowCode({ workflowsPath: WORKFLOWS_PATH, logger: quietLogger });
   return bundle;
 }
+
+const none = () => undefined;
+/** For webpack, which is talkative. */
+export const quietLogger = {
+  log: none,
+  trace: none,
+  debug: none,
+  info: none,
+  warn: console.warn,
+  error: console.error,
+};

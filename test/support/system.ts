@@ -15,7 +15,11 @@ import { createSealer } from '../../common/sealing.ts';
 import { createWorker } from '../../worker/create-worker.ts';
 import { workflowBundle } from './bundle.ts';
 
-Runtime.install({ logger: new DefaultLogger('ERROR') });
+// Outages are made on purpose here: what the SDK has to say about them would bury the tests.
+Runtime.install({
+  logger: new DefaultLogger('ERROR'),
+  telemetryOptions: { logging: { filter: 'OFF' } },
+});
 
 /** Short spans, so that tests wait for events and not for clocks. */
 export const TEST_POLICY: ApiConfig['policy'] = {
@@ -166,7 +170,7 @@ export function httpClient(url: string): Pick<System, 'post' | 'get' | 'end'> {
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       }),
     end: async (executionId) => {
-      for (const until = Date.now() + 120_000; Date.now() < until; ) {
+      for (const until = Date.now() + 120_000; Date.now() < until;) {
         const { body } = await get(`/api/v1/executions/${executionId}?wait=20`);
         if (body.completed_at) return body;
       }
