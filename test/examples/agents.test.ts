@@ -466,7 +466,7 @@ test('doc-processor repeats a result that was not taken, and stops when told tha
 test('doc-processor finishes what it has accepted before it ends on SIGTERM', async (t) => {
   const callbacks = await callbackServer(t);
   const agent = await start(t, DOCUMENTS);
-  const input = { text: REPORT, demo: { step_ms: 60 } };
+  const input = { text: REPORT, demo: { step_ms: 300 } };
   await post(`${agent.url}/reasoners/analyze`, input, callbacks.headers('exec_1'));
   await callbacks.until('exec_1', 'running');
   agent.child.kill('SIGTERM');
