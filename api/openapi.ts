@@ -165,7 +165,6 @@ export function openApiDocument(): Record<string, unknown> {
       title: 'Perdure',
       version: '1',
       description: 'Durable execution of AI agents over HTTP. Refusals are RFC 9457 problem details.',
-      license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
     paths,

@@ -18,6 +18,8 @@ export function connectTemporal({ connectionOptions, namespace }: CommonConfig['
     channelArgs: {
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 1000,
+      // A history holds up to five copies of inputs and results; gRPC stops at 4 MiB unless told not to.
+      'grpc.max_receive_message_length': 64 * 1024 * 1024,
       // Channels of one process to one address share their socket unless told not to.
       'grpc.use_local_subchannel_pool': 1,
     },

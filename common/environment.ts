@@ -12,7 +12,7 @@ export class ConfigError extends Error {}
 
 const KIB = 1024;
 /** Temporal refuses a payload of 2 MiB; what stands around a result in one must fit too. */
-const MAX_PAYLOAD_BYTES = 1800 * KIB;
+export const MAX_PAYLOAD_BYTES = 1800 * KIB;
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 

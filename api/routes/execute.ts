@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { NAME, targetOf } from '../../common/agent-nodes.ts';
 import type { AgentNode } from '../../common/agent-nodes.ts';
+import { MAX_PAYLOAD_BYTES } from '../../common/environment.ts';
 import { canonicalJson } from '../../common/json.ts';
 import type { ExecuteTargetInput, ExecutionPolicy, SealedWebhook } from '../../workflows/contract.ts';
 import type { JsonObject, Outcome, Target } from '../../workflows/execution.ts';
@@ -62,6 +63,7 @@ export function executeRoutes(deps: AppDeps): Hono {
       ...(key !== undefined && { requestMac: deps.sealer.mac(fingerprint) }),
       policy: policyFor(node, deps.policy),
     };
+    refuseIfTooLarge(input);
     const started = await deps.executions.start(executionId, input);
     const state = started === 'started' ? initialState(executionId, input) : await replay(c, executionId, fingerprint);
     c.header('X-Execution-ID', state.executionId);
@@ -137,6 +139,15 @@ async function resolveTarget({ agentNodes }: AppDeps, text: string): Promise<{ n
   if (target) return { node, target };
   const names = [...(node.reasoners ?? []), ...(node.skills ?? [])].slice(0, 50).join(', ') || 'none';
   throw new ApiError('target_not_found', `target '${targetName}' not found on agent '${nodeName}'; it has: ${names}`);
+}
+
+/** Written out again a body may be longer than it came (1e20 has four characters): what counts is what is stored. */
+function refuseIfTooLarge(input: ExecuteTargetInput): void {
+  if (Buffer.byteLength(JSON.stringify(input)) > MAX_PAYLOAD_BYTES)
+    throw new ApiError(
+      'body_too_large',
+      `written out as plain JSON the request is larger than ${MAX_PAYLOAD_BYTES} bytes`,
+    );
 }
 
 function sealWebhook(

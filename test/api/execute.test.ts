@@ -241,3 +241,25 @@ test('skills are called under /skills, declared names are held, node headers and
   assert.equal(slow.status, 504);
   assert.equal(slow.body.details, 'Agent call exceeded 0.4 second limit');
 });
+
+test('input and result near the limit come through, webhook and redelivery included; past it is 413', async (t) => {
+  const agent = await httpServer(t, (request, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).end(request.body);
+  });
+  const receiver = await webhookReceiver(t, 204);
+  const system = await startSystem(t, { agentNodes: { echo: agent.url } });
+  const input = { text: 'ä'.repeat(500_000) };
+  const { body } = await system.post('/api/v1/execute/async/echo.x', { input, webhook: { url: receiver.url } });
+  const [delivery] = await receiver.waitFor(1);
+  assert.deepEqual((JSON.parse(delivery?.body ?? '{}') as { result: unknown }).result, input);
+  // A worker that has not seen the execution before has to read its history.
+  await system.stopWorker();
+  await system.startWorker();
+  await system.client.workflow.getHandle(body.execution_id).result();
+  assert.equal((await system.post(`/api/v1/executions/${body.execution_id}/webhook/redeliver`)).status, 202);
+  await receiver.waitFor(2);
+  assert.deepEqual((await system.end(body.execution_id)).result, input);
+
+  const grows = await system.post('/api/v1/execute/async/echo.x', `{"input":{"a":[${'1e20,'.repeat(200_000)}1]}}`);
+  assert.equal(grows.status, 413, 'four characters that become twenty-one');
+});
