@@ -49,7 +49,7 @@ kill -9.
 
 The CLI is the first of: TEMPORAL_CLI_PATH; temporal on PATH, if it brings Temporal Server $MIN_SERVER or newer; the one
 in the cache (XDG_CACHE_HOME or ~/.cache, perdure/temporal-$CLI_VERSION); the official release, downloaded and checked
-against its sha256; a build from source with Go (about 5 minutes, once).
+against its sha256; a build from source with Go (5 to 10 minutes, once).
 EOF
 }
 
@@ -59,19 +59,22 @@ read_options() {
       --port | --ui-port | --db | --namespace | --log-level) [ -n "${2:-}" ] || refuse "$1 needs a value" ;;
     esac
     case "$1" in
-      --port) PORT="$(port_of "$1" "$2")" && shift ;;
-      --ui-port) UI_PORT="$(port_of "$1" "$2")" && shift ;;
+      --port) PORT="$(port_of "$1" "$2")" || exit ;;
+      --ui-port) UI_PORT="$(port_of "$1" "$2")" || exit ;;
+      --db) DB="$2" ;;
+      --namespace) NAMESPACE="$2" ;;
+      --log-level) LOG_LEVEL="$2" ;;
       --headless) HEADLESS=1 ;;
-      --db) DB="$2" && shift ;;
       --in-memory) IN_MEMORY=1 ;;
-      --namespace) NAMESPACE="$2" && shift ;;
-      --log-level) LOG_LEVEL="$2" && shift ;;
       --cli-path) ONLY_CLI_PATH=1 ;;
       --help | -h)
         usage
         exit 0
         ;;
       *) refuse "unknown option $1" ;;
+    esac
+    case "$1" in
+      --port | --ui-port | --db | --namespace | --log-level) shift ;;
     esac
     shift
   done
@@ -115,25 +118,32 @@ prepare_namespace() {
 
   await "$server" "$deadline" cli operator cluster health || return 0
 
+  # The CLI takes as many attributes as it is given types.
   for name in $SEARCH_ATTRIBUTES; do
-    names="$names --name $name"
+    names="$names --name $name --type Keyword"
     query="${query:+$query AND }$name = 'x'"
   done
-  # shellcheck disable=SC2086 # names is a list of words
-  cli operator search-attribute create --namespace "$NAMESPACE" --type Keyword $names >/dev/null 2>&1 ||
-    say "the search attributes could not be registered; see: temporal operator search-attribute list"
-  # New ones take a second or two to be known everywhere in the server.
-  await "$server" "$deadline" cli workflow count --namespace "$NAMESPACE" --query "$query" || return 0
+  if ! cli workflow count --namespace "$NAMESPACE" --query "$query" >/dev/null 2>&1; then
+    # shellcheck disable=SC2086 # a list of words
+    cli operator search-attribute create --namespace "$NAMESPACE" $names >/dev/null 2>&1 ||
+      say "the search attributes could not be registered; see: temporal operator search-attribute list"
+    # New ones take a second or two to be known everywhere in the server.
+    await "$server" "$deadline" cli workflow count --namespace "$NAMESPACE" --query "$query" || return 0
+  fi
 
   # Only ever longer: who has set more than this wants to keep it.
   retention="$(cli operator namespace describe --namespace "$NAMESPACE" --output json 2>/dev/null |
     sed -n 's/.*"workflowExecutionRetentionTtl": *"\([0-9]*\).*/\1/p')" || true
-  if [ "${retention:-0}" -lt $((RETENTION_HOURS * 3600)) ]; then
+  if [ -n "$retention" ] && [ "$retention" -lt $((RETENTION_HOURS * 3600)) ]; then
     cli operator namespace update --namespace "$NAMESPACE" --retention "${RETENTION_HOURS}h" >/dev/null 2>&1 ||
       say "the retention could not be set to $RETENTION_HOURS hours"
   fi
 
-  say "ready on 127.0.0.1:$PORT${HEADLESS:-, Web UI http://127.0.0.1:$UI_PORT}"
+  if [ -n "$HEADLESS" ]; then
+    say "ready on 127.0.0.1:$PORT"
+  else
+    say "ready on 127.0.0.1:$PORT, Web UI http://127.0.0.1:$UI_PORT"
+  fi
 }
 
 await() {
@@ -199,6 +209,7 @@ if [ -n "$ONLY_CLI_PATH" ]; then
   exit 0
 fi
 
+if [ -z "$HEADLESS" ] && [ "$PORT" = "$UI_PORT" ]; then refuse "--port and --ui-port must differ"; fi
 check_port --port "$PORT"
 [ -n "$HEADLESS" ] || check_port --ui-port "$UI_PORT"
 if [ -z "$IN_MEMORY" ]; then
