@@ -1,4 +1,5 @@
 import { ApplicationFailure } from '@temporalio/activity';
+import { clip } from '../common/clip.ts';
 import { findJsonFlaw } from '../common/json.ts';
 import { retryAfterMs } from '../common/retry-after.ts';
 import type { AgentFailure, Json } from '../workflows/execution.ts';
@@ -37,7 +38,7 @@ export const agentFailures = {
     const details = parseJson(body);
     return toFailure(
       {
-        error: `agent error (${status}): ${body.slice(0, MAX_ERROR_TEXT) || 'no body'}`,
+        error: `agent error (${status}): ${clip(body, MAX_ERROR_TEXT) || 'no body'}`,
         category: status >= 300 && status < 400 ? 'bad_response' : 'agent_error',
         agentStatus: status,
         ...(details !== undefined && Buffer.byteLength(body) <= MAX_ERROR_DETAILS_BYTES && { errorDetails: details }),
@@ -50,7 +51,7 @@ export const agentFailures = {
   ofFrame(frame: { error: string; retryable: boolean; details?: Json }): ApplicationFailure {
     return toFailure(
       {
-        error: frame.error.slice(0, 4 * MAX_ERROR_TEXT),
+        error: clip(frame.error, 4 * MAX_ERROR_TEXT),
         category: 'agent_error',
         ...(frame.details !== undefined && { errorDetails: frame.details }),
       },
@@ -63,7 +64,10 @@ export const agentFailures = {
     const { code, message } = err as { code?: string; message?: string };
     if (code !== undefined && CONNECTION_ERRORS.has(code))
       return toFailure({ error: `agent unreachable: ${code}`, category: 'agent_unreachable' }, { retryable: true });
-    return toFailure({ error: `agent call failed: ${message ?? String(err)}`, category: 'bad_response' }, {});
+    return toFailure(
+      { error: `agent call failed: ${clip(message ?? String(err), MAX_ERROR_TEXT)}`, category: 'bad_response' },
+      {},
+    );
   },
 
   brokenStream: () =>

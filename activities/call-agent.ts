@@ -21,6 +21,9 @@ export interface CallAgentDeps {
   maxResultBytes: number;
 }
 
+/** What the frames of one call may bring into history, which ends at 50 MiB; past it only their names are kept. */
+const MAX_REPORTED_BYTES = 8 * 1024 * 1024;
+
 /**
  * Makes one call of one agent: `POST {url}/reasoners/{name}` (or `/skills/{name}`) with the input as the body, as
  * AgentField does, and understands its three answers: a result, `202` with callbacks to come, a stream of frames.
@@ -68,11 +71,13 @@ export function createCallAgent({ agentNodes, http, publicUrl, maxResultBytes }:
 
   async function followStream(body: AsyncIterable<Uint8Array>, format: StreamFormat): Promise<Json> {
     const batcher = createReportBatcher(reportToWorkflow(Context.current()));
+    let reportedBytes = 0;
     try {
       for await (const frame of readFrames(body, format, maxResultBytes)) {
         switch (frame.kind) {
           case 'report':
-            await batcher.add(frame.report);
+            reportedBytes += Buffer.byteLength(JSON.stringify(frame.report));
+            await batcher.add(reportedBytes > MAX_REPORTED_BYTES ? withoutData(frame.report) : frame.report);
             break;
           case 'result':
             return frame.result;
@@ -94,6 +99,10 @@ export function createCallAgent({ agentNodes, http, publicUrl, maxResultBytes }:
     if (Buffer.byteLength(JSON.stringify(result)) > maxResultBytes) throw agentFailures.resultTooLarge(maxResultBytes);
     return result;
   }
+}
+
+function withoutData(report: AgentReport): AgentReport {
+  return report.type === 'other' ? { ...report, data: { cut: true } } : report;
 }
 
 function agentUrl(node: AgentNode, target: Target): string {

@@ -70,11 +70,12 @@ export function createDeliverWebhook({ sealer, http }: DeliverWebhookDeps) {
       const response = await request(webhook.url, {
         dispatcher: http,
         method: 'POST',
-        headers: { ...webhook.headers, ...ownHeaders(delivery.executionId, webhook.secret, body) },
+        headers: { ...usersHeaders(webhook), ...ownHeaders(delivery.executionId, webhook.secret, body) },
         body,
         signal: AbortSignal.timeout(delivery.timeoutMs),
       });
-      await readText(response.body, MAX_RESPONSE_BYTES);
+      // The status is the answer, however the rest of it goes.
+      await readText(response.body, MAX_RESPONSE_BYTES).catch(() => undefined);
       const httpStatus = response.statusCode;
       const isSuccess = httpStatus >= 200 && httpStatus < 300;
       return {
@@ -88,13 +89,17 @@ export function createDeliverWebhook({ sealer, http }: DeliverWebhookDeps) {
   }
 }
 
+function usersHeaders({ headers = {} }: Webhook): Record<string, string> {
+  const lowerCase = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
+  return { 'user-agent': 'Perdure', ...Object.fromEntries(lowerCase) };
+}
+
 /** Ours come last: what a user sets can never displace them. */
 function ownHeaders(executionId: string, secret: string | undefined, body: string): Record<string, string> {
   const id = webhookId(executionId);
   const timestamp = Math.floor(Date.now() / 1000);
   return {
     'content-type': 'application/json',
-    'user-agent': 'Perdure',
     'accept-encoding': 'identity',
     'webhook-id': id,
     'webhook-timestamp': String(timestamp),

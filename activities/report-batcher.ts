@@ -39,8 +39,7 @@ export function createReportBatcher(send: (reports: AgentReport[]) => Promise<vo
 
   return {
     add: async (report) => {
-      coalesce(pending, report);
-      pendingBytes += Buffer.byteLength(JSON.stringify(report));
+      if (coalesce(pending, report)) pendingBytes += Buffer.byteLength(JSON.stringify(report));
       if (pendingBytes >= MAX_BATCH_BYTES) return flush();
       // A failed send is kept in `sending` and reaches the caller at the next add or at the end.
       timer ??= setTimeout(() => void flush().catch(() => undefined), intervalMs);
@@ -49,8 +48,13 @@ export function createReportBatcher(send: (reports: AgentReport[]) => Promise<vo
   };
 }
 
-function coalesce(pending: AgentReport[], report: AgentReport): void {
+/** @returns whether the report takes room of its own */
+function coalesce(pending: AgentReport[], report: AgentReport): boolean {
   const last = pending.at(-1);
-  if (report.type === 'progress' && last?.type === 'progress') pending[pending.length - 1] = { ...last, ...report };
-  else pending.push(report);
+  if (report.type === 'progress' && last?.type === 'progress') {
+    pending[pending.length - 1] = { ...last, ...report };
+    return false;
+  }
+  pending.push(report);
+  return true;
 }

@@ -1,3 +1,4 @@
+import { clip } from '../common/clip.ts';
 import { findJsonFlaw } from '../common/json.ts';
 import { progressReport } from '../common/progress.ts';
 import type { AgentReport, Ending, ExecutionStatus, Json } from '../workflows/execution.ts';
@@ -71,7 +72,7 @@ function failure(status: 'failed' | 'timeout' | 'cancelled', fields: Record<stri
     details !== undefined && details !== null && !findJsonFlaw(details, { text: false }) ? details : undefined;
   return {
     status,
-    error: typeof error === 'string' && error !== '' ? error.slice(0, MAX_ERROR_TEXT) : `agent reported ${status}`,
+    error: typeof error === 'string' && error !== '' ? clip(error, MAX_ERROR_TEXT) : `agent reported ${status}`,
     category: status === 'failed' ? 'agent_error' : status === 'timeout' ? 'agent_timeout' : 'cancelled',
     ...(keptDetails !== undefined &&
       Buffer.byteLength(JSON.stringify(keptDetails)) <= MAX_ERROR_DETAILS_BYTES && { errorDetails: keptDetails }),

@@ -8,12 +8,14 @@ import { isOutage } from './temporal-errors.ts';
 const STATUS_OF = {
   malformed_json: 400,
   invalid_request: 400,
+  malformed_request: 400,
   invalid_target: 400,
   invalid_header: 400,
   target_not_found: 404,
   execution_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
+  request_timeout: 408,
   conflicting_callback: 409,
   execution_finished: 409,
   execution_not_finished: 409,
@@ -23,7 +25,9 @@ const STATUS_OF = {
   body_too_large: 413,
   result_too_large: 413,
   too_many_reports: 429,
+  headers_too_large: 431,
   internal_error: 500,
+  temporal_misconfigured: 500,
   temporal_unavailable: 503,
 } as const satisfies Record<string, ContentfulStatusCode>;
 
@@ -85,21 +89,23 @@ function toApiError(err: unknown): ApiError {
 
 /** `error` is AgentField's text, `code` is for programs, `errors` names each flaw by its path. */
 export function problem(c: Context, err: ApiError): Response {
-  const status = STATUS_OF[err.code];
   if (err.retryAfterS !== undefined) c.header('Retry-After', String(err.retryAfterS));
-  return c.body(
-    JSON.stringify({
-      type: 'about:blank',
-      title: err.code.replaceAll('_', ' '),
-      status,
-      code: err.code,
-      detail: err.message,
-      error: err.message,
-      request_id: c.get('requestId') as string | undefined,
-      ...(err.errors && { errors: err.errors }),
-      ...(err.executionId !== undefined && { execution_id: err.executionId }),
-    }),
-    status,
-    { 'Content-Type': 'application/problem+json' },
-  );
+  const body = problemBody(err, c.get('requestId') as string);
+  return c.body(JSON.stringify(body), body.status, { 'Content-Type': PROBLEM_TYPE });
+}
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+export function problemBody(err: ApiError, requestId: string) {
+  return {
+    type: 'about:blank',
+    title: err.code.replaceAll('_', ' '),
+    status: STATUS_OF[err.code],
+    code: err.code,
+    detail: err.message,
+    error: err.message,
+    request_id: requestId,
+    ...(err.errors && { errors: err.errors }),
+    ...(err.executionId !== undefined && { execution_id: err.executionId }),
+  };
 }

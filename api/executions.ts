@@ -16,7 +16,13 @@ import type { AgentReport, Ending } from '../workflows/execution.ts';
 import { isOver } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import { ApiError } from './errors.ts';
-import { isNotFound, isOutage, WorkflowExecutionAlreadyStartedError } from './temporal-errors.ts';
+import {
+  isMisconfigured,
+  isNotFound,
+  isOutage,
+  isTimeout,
+  WorkflowExecutionAlreadyStartedError,
+} from './temporal-errors.ts';
 import type { Watchers } from './watchers.ts';
 
 /** What routes do with executions; with `watchers.ts` and `list.ts` all that the API asks of Temporal. */
@@ -27,6 +33,7 @@ export interface Executions {
   get: (executionId: string) => Promise<ExecutionState>;
   find: Watchers['read'];
   waitFor: Watchers['waitFor'];
+  waitForClose: Watchers['waitForClose'];
   /** The workflow's own answer, which needs a worker. */
   query: (executionId: string) => Promise<ExecutionState>;
   report: (executionId: string, reports: AgentReport[]) => Promise<ExecutionState>;
@@ -71,10 +78,42 @@ export function createExecutions({ client, taskQueue, watchers }: ExecutionsDeps
     }
   }
 
+  /** One at a time per execution: each carries on from the complete log of the run before. */
+  const redelivering = new Set<string>();
+
+  async function startRedelivery(executionId: string, policy: ExecutionPolicy): Promise<ExecutionState> {
+    const read = await watchers.readNow(executionId);
+    if (!read) throw notFound(executionId);
+    const { state, isClosed } = read;
+    if (!isOver(state))
+      throw new ApiError('execution_not_finished', `execution is ${state.status}: there is nothing to deliver yet`, {
+        executionId,
+      });
+    if (!state.webhook) throw new ApiError('no_webhook', 'no webhook is registered on this execution', { executionId });
+    if (!isClosed) throw deliveryInProgress(executionId);
+    const { callback: _, ...carried } = state;
+    try {
+      await call(() =>
+        client.workflow.start<typeof redeliverWebhook>('redeliverWebhook', {
+          workflowId: executionId,
+          taskQueue,
+          args: [{ state: carried, policy }],
+          workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+          workflowIdConflictPolicy: 'FAIL',
+          staticSummary: `redeliver ${formatTarget(state.target)}`,
+        }),
+      );
+    } catch (err) {
+      throw err instanceof WorkflowExecutionAlreadyStartedError ? deliveryInProgress(executionId) : err;
+    }
+    return state;
+  }
+
   return {
     get,
     find: watchers.read,
     waitFor: watchers.waitFor,
+    waitForClose: watchers.waitForClose,
 
     start: async (executionId, input) => {
       try {
@@ -98,7 +137,11 @@ export function createExecutions({ client, taskQueue, watchers }: ExecutionsDeps
         return 'started';
       } catch (err) {
         if (err instanceof WorkflowExecutionAlreadyStartedError) return 'existing';
-        throw err;
+        if (!isMisconfigured(err)) throw err;
+        throw new ApiError(
+          'temporal_misconfigured',
+          "the Temporal namespace is missing or lacks Perdure's search attributes: see docs/operations.md",
+        );
       }
     },
 
@@ -107,7 +150,7 @@ export function createExecutions({ client, taskQueue, watchers }: ExecutionsDeps
         return await call(() => client.workflow.getHandle(executionId).query(stateQuery), QUERY_DEADLINE_MS);
       } catch (err) {
         if (isNotFound(err)) throw notFound(executionId);
-        if (isOutage(err)) throw err;
+        if (isOutage(err) && !isTimeout(err)) throw err;
         throw new ApiError('temporal_unavailable', 'no worker answered for this execution', { retryAfterS: 2 });
       }
     },
@@ -166,41 +209,27 @@ export function createExecutions({ client, taskQueue, watchers }: ExecutionsDeps
     },
 
     redeliver: async (executionId, policy) => {
-      const state = await get(executionId);
-      if (!isOver(state))
-        throw new ApiError('execution_not_finished', `execution is ${state.status}: there is nothing to deliver yet`, {
-          executionId,
-        });
-      if (!state.webhook)
-        throw new ApiError('no_webhook', 'no webhook is registered on this execution', { executionId });
-      const { callback: _, ...carried } = state;
+      if (redelivering.has(executionId)) throw deliveryInProgress(executionId);
+      redelivering.add(executionId);
       try {
-        await call(() =>
-          client.workflow.start<typeof redeliverWebhook>('redeliverWebhook', {
-            workflowId: executionId,
-            taskQueue,
-            args: [{ state: carried, policy }],
-            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-            workflowIdConflictPolicy: 'FAIL',
-            staticSummary: `redeliver ${formatTarget(state.target)}`,
-          }),
-        );
-      } catch (err) {
-        if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
-        throw new ApiError('delivery_in_progress', 'a delivery of this webhook is under way', {
-          executionId,
-          retryAfterS: 5,
-        });
+        return await startRedelivery(executionId, policy);
       } finally {
+        redelivering.delete(executionId);
         watchers.forget(executionId);
       }
-      return state;
     },
   };
 }
 
 export function notFound(executionId: string): ApiError {
   return new ApiError('execution_not_found', 'execution not found', { executionId });
+}
+
+function deliveryInProgress(executionId: string): ApiError {
+  return new ApiError('delivery_in_progress', 'a delivery of this webhook is under way', {
+    executionId,
+    retryAfterS: 5,
+  });
 }
 
 function conflict(state: ExecutionState): ApiError {

@@ -32,8 +32,13 @@ export interface Projection {
   fold: (event: HistoryEvent) => Promise<void>;
 }
 
-export function createProjection(executionId: string, converter: LoadedDataConverter | undefined): Projection {
-  let state: ExecutionState | undefined;
+/** @param from what is known already of an execution whose first events are not to be read again */
+export function createProjection(
+  executionId: string,
+  converter: LoadedDataConverter | undefined,
+  from?: ExecutionState,
+): Projection {
+  let state = from;
   let isClosed = false;
   /** The clock of workflow code is the start of its current workflow task. */
   let workflowTime = '';

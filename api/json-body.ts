@@ -77,9 +77,8 @@ function decodeUtf8(bytes: Uint8Array): string {
 
 /** zod's messages name types and limits, never the values they refuse. */
 function flawsOf(issue: z.core.$ZodIssue, known: string[]): Flaw[] {
-  const path = ['$', ...issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))].join(
-    '',
-  );
+  const parts = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part).slice(0, 64)}`));
+  const path = ['$', ...parts].join('');
   if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }];
   return issue.keys.map((key) => {
     const name = key.slice(0, 64);

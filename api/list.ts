@@ -1,6 +1,7 @@
 import type { Client, Connection } from '@temporalio/client';
 import type { ExecutionStatus } from '../workflows/execution.ts';
 import { ApiError } from './errors.ts';
+import { isExecutionId } from './ids.ts';
 
 export interface ListFilter {
   status?: ExecutionStatus;
@@ -39,12 +40,13 @@ export async function listExecutions(client: Client, filter: ListFilter): Promis
     const conditions = conditionsOf(filter);
     const before = filter.cursor === undefined ? undefined : parseCursor(filter.cursor);
     const end = before?.startedAtMs ?? Date.now() + 60_000;
-    const from = await windowStart(client, conditions, end, filter.since?.getTime() ?? 0, filter.limit);
+    const earliest = Math.max(0, filter.since?.getTime() ?? 0);
+    const from = await windowStart(client, conditions, end, earliest, filter.limit);
     const hits = (await fetchWindow(client, conditions, from, end)).sort(newestFirst);
     const after = before ? hits.filter((hit) => newestFirst(before, hit) < 0) : hits;
     const page = after.slice(0, filter.limit);
     const last = page.at(-1);
-    const isMore = after.length > page.length || (last !== undefined && from > (filter.since?.getTime() ?? 0));
+    const isMore = after.length > page.length || (last !== undefined && from > earliest);
     return {
       executionIds: page.map((hit) => hit.executionId),
       nextCursor: isMore && last ? formatCursor(last) : null,
@@ -147,7 +149,7 @@ function formatCursor({ startedAtMs, executionId }: Hit): string {
 
 function parseCursor(cursor: string): Hit {
   const [time = '', executionId = ''] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ');
-  if (!/^\d{1,15}$/.test(time) || executionId === '')
+  if (!/^\d{1,15}$/.test(time) || !isExecutionId(executionId))
     throw new ApiError('invalid_request', 'cursor was not made by this API', {
       errors: [{ path: 'cursor', message: 'was not made by this API' }],
     });

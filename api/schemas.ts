@@ -39,6 +39,7 @@ export const webhookRegistration = z
       .string()
       .min(1)
       .max(4096)
+      .refine(hasKey, 'whsec_ must be followed by base64')
       .optional()
       .meta({ description: 'Signs the webhook; sealed at once, never shown' }),
     headers: webhookHeaders.optional().meta({ description: 'Sent with the webhook; values are sealed at once' }),
@@ -199,6 +200,11 @@ export const problemDetails = z
     execution_id: z.string().optional(),
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details' });
+
+/** A Standard Webhooks secret whose key is empty would sign with a key that everybody knows. */
+function hasKey(secret: string): boolean {
+  return !secret.startsWith('whsec_') || /^[A-Za-z0-9+/]{2,}={0,2}$/.test(secret.slice('whsec_'.length));
+}
 
 function isWebhookUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;

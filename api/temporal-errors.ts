@@ -1,7 +1,14 @@
 import { ServiceError, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 
 /** gRPC status codes (https://grpc.io/docs/guides/status-codes/). */
-const GRPC = { CANCELLED: 1, DEADLINE_EXCEEDED: 4, NOT_FOUND: 5, RESOURCE_EXHAUSTED: 8, UNAVAILABLE: 14 } as const;
+const GRPC = {
+  CANCELLED: 1,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  RESOURCE_EXHAUSTED: 8,
+  UNAVAILABLE: 14,
+} as const;
 
 export { WorkflowExecutionAlreadyStartedError };
 
@@ -9,6 +16,20 @@ export { WorkflowExecutionAlreadyStartedError };
 export function isOutage(err: unknown): boolean {
   const code = grpcCode(err);
   return code === GRPC.UNAVAILABLE || code === GRPC.DEADLINE_EXCEEDED || code === GRPC.RESOURCE_EXHAUSTED;
+}
+
+/** Temporal took too long: it, or for a query the worker that should answer it. */
+export function isTimeout(err: unknown): boolean {
+  return grpcCode(err) === GRPC.DEADLINE_EXCEEDED;
+}
+
+/** The namespace is missing, or lacks our search attributes: for an operator to mend. */
+export function isMisconfigured(err: unknown): boolean {
+  const { message } = (err instanceof ServiceError ? err.cause : err) as Error;
+  return (
+    (grpcCode(err) === GRPC.INVALID_ARGUMENT && /search attribute/i.test(message)) ||
+    /namespace.*not found/i.test(message)
+  );
 }
 
 /** No such workflow, or none that is still open. */

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '@temporalio/client';
 import type { LoadedDataConverter } from '@temporalio/common';
+import type { temporal } from '@temporalio/proto';
 import type { ExecutionState } from '../workflows/state.ts';
 import { createProjection } from './history.ts';
 import type { Projection } from './history.ts';
-import { isAborted, isNotFound } from './temporal-errors.ts';
+import { isAborted, isNotFound, isOutage } from './temporal-errors.ts';
 
-export interface Temporal {
+export interface WatchedTemporal {
   connection: Connection;
   namespace: string;
   converter?: LoadedDataConverter;
@@ -20,10 +21,21 @@ export interface Temporal {
 export interface Watchers {
   /** The state now; undefined when there is no such execution. Throws when Temporal cannot be reached. */
   read: (executionId: string) => Promise<ExecutionState | undefined>;
+  /** A strong read of the newest run, past what is kept; `isClosed`: nothing more will be added to it. */
+  readNow: (executionId: string) => Promise<{ state: ExecutionState; isClosed: boolean } | undefined>;
   /** Waits until the state is as wanted, the time is over or the reader leaves; resolves with the state then. */
   waitFor: (
     executionId: string,
     isWanted: (state: ExecutionState) => boolean,
+    options: { timeoutMs: number; signal?: AbortSignal },
+  ) => Promise<ExecutionState | undefined>;
+  /**
+   * Waits for the close of an execution that this process has just started and that has no webhook to deliver: one
+   * long poll for one event, where following the whole history takes six.
+   * @returns undefined when it has not closed in time, or closed in a way that its last event alone does not tell
+   */
+  waitForClose: (
+    started: ExecutionState,
     options: { timeoutMs: number; signal?: AbortSignal },
   ) => Promise<ExecutionState | undefined>;
   /** Drops what is kept of an execution whose next run we have just started ourselves. */
@@ -50,6 +62,9 @@ const CLOSED_LINGER_MS = 1_000;
 /** Pause between reads of a reader that found all watchers taken. */
 const POLL_WHEN_FULL_MS = 500;
 
+/** HistoryEventFilterType of Temporal's API. */
+const HISTORY_EVENT_FILTER = { all: 1, close: 2 } as const;
+
 interface Watcher {
   projection: Projection;
   /** Caught up with the history and connected to it. */
@@ -62,13 +77,18 @@ interface Watcher {
   stop: AbortController;
 }
 
-export function createWatchers(temporal: Temporal, settings: WatcherSettings): Watchers {
+export function createWatchers(watched: WatchedTemporal, settings: WatcherSettings): Watchers {
   const { maxWatchers, lingerMs = 5_000, outageGraceMs = 2_000 } = settings;
-  const { connection, namespace, converter } = temporal;
+  const { connection, namespace, converter } = watched;
   const watchers = new Map<string, Watcher>();
 
   /** Reads one page of a history; with `follow` it waits for the next event when there is no page yet. */
-  async function readPage(executionId: string, token: Uint8Array, follow: AbortSignal | undefined) {
+  async function readPage(
+    executionId: string,
+    token: Uint8Array,
+    follow: AbortSignal | undefined,
+    filter: 'all' | 'close' = 'all',
+  ) {
     const page = () =>
       connection.withDeadline(Date.now() + (follow ? LONG_POLL_DEADLINE_MS : READ_DEADLINE_MS), () =>
         connection.workflowService.getWorkflowExecutionHistory({
@@ -76,6 +96,7 @@ export function createWatchers(temporal: Temporal, settings: WatcherSettings): W
           execution: { workflowId: executionId },
           maximumPageSize: PAGE_EVENTS,
           waitNewEvent: follow !== undefined,
+          historyEventFilterType: HISTORY_EVENT_FILTER[filter],
           nextPageToken: token,
         }),
       );
@@ -95,7 +116,7 @@ export function createWatchers(temporal: Temporal, settings: WatcherSettings): W
     }
   }
 
-  async function readOnce(executionId: string): Promise<ExecutionState | undefined> {
+  async function readNow(executionId: string): Promise<{ state: ExecutionState; isClosed: boolean } | undefined> {
     const projection = createProjection(executionId, converter);
     try {
       let token = new Uint8Array();
@@ -108,8 +129,12 @@ export function createWatchers(temporal: Temporal, settings: WatcherSettings): W
       if (isNotFound(err)) return undefined;
       throw err;
     }
-    return projection.state();
+    const state = projection.state();
+    return state && { state, isClosed: projection.isClosed() };
   }
+
+  const readOnce = async (executionId: string): Promise<ExecutionState | undefined> =>
+    (await readNow(executionId))?.state;
 
   function acquire(executionId: string): Watcher | undefined {
     const known = watchers.get(executionId);
@@ -122,7 +147,9 @@ export function createWatchers(temporal: Temporal, settings: WatcherSettings): W
 
   function release(executionId: string, watcher: Watcher): void {
     watcher.readers -= 1;
-    if (watcher.readers > 0 || watcher.projection.isClosed()) return;
+    if (watcher.readers > 0) return;
+    if (watchers.get(executionId) !== watcher) return drop(executionId, watcher);
+    if (watcher.projection.isClosed()) return;
     watcher.linger = setTimeout(() => drop(executionId, watcher), lingerMs);
     watcher.linger.unref();
   }
@@ -220,11 +247,36 @@ export function createWatchers(temporal: Temporal, settings: WatcherSettings): W
         return state !== undefined && (watcher.projection.isClosed() || isWanted(state));
       };
       await changeUntil(watcher, isDone, timeoutMs, signal);
+      if (!watcher.isCurrent) await changeUntil(watcher, () => watcher.isCurrent, outageGraceMs, signal);
       if (watcher.isGone) return undefined;
       if (!watcher.isCurrent) throw watcher.lastError ?? outage();
       return snapshot(watcher.projection.state());
     } finally {
       release(executionId, watcher);
+    }
+  }
+
+  async function waitForClose(
+    started: ExecutionState,
+    { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<ExecutionState | undefined> {
+    const stop = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]);
+    try {
+      let token = new Uint8Array();
+      for (;;) {
+        const { events, next } = await readPage(started.executionId, token, stop, 'close');
+        const [close] = events;
+        token = new Uint8Array(next);
+        if (!close && token.length > 0) continue;
+        const projection = createProjection(started.executionId, converter, started);
+        if (close && carriesOutcome(close)) await projection.fold(close);
+        const state = projection.state();
+        return state?.outcome && { ...state, startedAt: state.outcome.startedAt };
+      }
+    } catch (err) {
+      // Whoever waits goes on by following the history, which sits outages out.
+      if (isAborted(err) || isOutage(err)) return undefined;
+      throw err;
     }
   }
 
@@ -245,16 +297,25 @@ export function createWatchers(temporal: Temporal, settings: WatcherSettings): W
 
   return {
     read,
+    readNow,
     waitFor,
+    waitForClose,
     forget: (executionId) => {
       const watcher = watchers.get(executionId);
-      if (watcher) drop(executionId, watcher);
+      watchers.delete(executionId);
+      // Those who read through it already go on to.
+      if (watcher?.readers === 0) drop(executionId, watcher);
     },
     count: () => watchers.size,
     close: () => {
       for (const [executionId, watcher] of watchers) drop(executionId, watcher);
     },
   };
+}
+
+/** How an execution was cancelled, terminated or timed out stands in earlier events. */
+function carriesOutcome(close: temporal.api.history.v1.IHistoryEvent): boolean {
+  return Boolean(close.workflowExecutionCompletedEventAttributes ?? close.workflowExecutionFailedEventAttributes);
 }
 
 /** Readers get what was so when they asked: the watcher folds on in the original. */

@@ -9,7 +9,7 @@ export const NAME = /^[A-Za-z0-9_-]{1,128}$/;
 const name = z.string().regex(NAME, 'letters, digits, "-" and "_", at most 128');
 const httpUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
-  .refine((text) => !URL.canParse(text) || new URL(text).username === '', 'must not contain credentials: use headers');
+  .refine(hasNoCredentials, 'must not contain credentials: use headers');
 
 const agentNodeConfig = z.strictObject({
   url: httpUrl,
@@ -29,7 +29,11 @@ const agentNodeConfig = z.strictObject({
     })
     .optional(),
 });
-const agentNodesConfig = z.record(name, z.union([httpUrl, agentNodeConfig]));
+/** A bare URL is short for an object with nothing else in it. */
+const agentNodesConfig = z.record(
+  name,
+  z.preprocess((config) => (typeof config === 'string' ? { url: config } : config), agentNodeConfig),
+);
 
 export interface AgentNode {
   node: string;
@@ -94,12 +98,17 @@ function readConfig(from: string, text: string): z.infer<typeof agentNodesConfig
   }
   const parsed = agentNodesConfig.safeParse(json);
   if (parsed.success) return parsed.data;
-  throw new AgentNodesError(`${from}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+  const flaws = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'top level'}: ${message}`);
+  throw new AgentNodesError(`${from}: ${flaws.join('; ')}`);
 }
 
-function toAgentNode(node: string, config: string | z.infer<typeof agentNodeConfig>): AgentNode {
-  const { url, reasoners, skills, headers, timeout_ms, retry } =
-    typeof config === 'string' ? ({ url: config } as z.infer<typeof agentNodeConfig>) : config;
+function hasNoCredentials(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return !url || (url.username === '' && url.password === '');
+}
+
+function toAgentNode(node: string, config: z.infer<typeof agentNodeConfig>): AgentNode {
+  const { url, reasoners, skills, headers, timeout_ms, retry } = config;
   return {
     node,
     url: url.replace(/\/+$/, ''),

@@ -89,7 +89,9 @@ function stringsOf(env: NodeJS.ProcessEnv): Record<string, string> {
 export function runMain(name: string, main: () => Promise<void>): void {
   main().catch((err: unknown) => {
     const isPlain = err instanceof Error && PLAIN_ERRORS.has(err.constructor.name);
-    process.stderr.write(`${name}: ${isPlain ? err.message : err instanceof Error ? err.stack : String(err)}\n`);
+    const text =
+      err instanceof Error ? (isPlain ? err.message : (err.stack ?? `${err.name}: ${err.message}`)) : String(err);
+    process.stderr.write(`${name}: ${text}\n`);
     process.exit(1);
   });
 }

@@ -1,10 +1,17 @@
+/** An HTTP date starts with the name of a day, in each of its three forms (RFC 9110 §5.6.7). */
+const HTTP_DATE = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/;
+
 /**
  * Reads a `Retry-After` header (RFC 9110 §10.2.3: delay in seconds, or an HTTP date).
  * @returns milliseconds to wait, at most `boundMs`; undefined when the header is absent or unreadable
  */
 export function retryAfterMs(header: string | string[] | undefined, boundMs: number): number | undefined {
-  const text = Array.isArray(header) ? header[0] : header;
+  const text = (Array.isArray(header) ? header[0] : header)?.trim();
   if (text === undefined) return undefined;
-  const wait = /^\d{1,9}$/.test(text.trim()) ? Number(text) * 1000 : Date.parse(text) - Date.now();
-  return Number.isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), boundMs);
+  const waitMs = /^\d+$/.test(text)
+    ? Number(text) * 1000
+    : HTTP_DATE.test(text)
+      ? Date.parse(text) - Date.now()
+      : Number.NaN;
+  return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), boundMs);
 }

@@ -22,7 +22,8 @@ const KEY_ID = /^[A-Za-z0-9_-]{1,32}$/;
 
 /**
  * @param text `id:base64` of 32 bytes, several separated by commas or newlines. The first seals, all of them open:
- *   put a new key in front to rotate, and drop the old one when no open execution needs it any more.
+ *   put a new key in front to rotate, and keep the old one as long as executions sealed with it are kept: redeliveries
+ *   and replays of an Idempotency-Key need it too.
  */
 export function parseSecretKeys(text: string): Map<string, Buffer> {
   const keys = new Map<string, Buffer>();
@@ -81,7 +82,9 @@ export function createSealer(keys: Map<string, Buffer>): Sealer {
     mac: (text) => `${currentId}.${macWith(currentKey, text).toString('base64url')}`,
     verifyMac: (text, mac) => {
       const [id = '', digest = ''] = mac.split('.', 2);
-      const expected = macWith(keyOf(id), text);
+      const key = keys.get(id);
+      if (!key) return false;
+      const expected = macWith(key, text);
       const given = Buffer.from(digest, 'base64url');
       return given.length === expected.length && timingSafeEqual(given, expected);
     },

@@ -7,7 +7,8 @@ import { MAX_PAYLOAD_BYTES } from '../../common/environment.ts';
 import { canonicalJson } from '../../common/json.ts';
 import type { ExecuteTargetInput, ExecutionPolicy, SealedWebhook } from '../../workflows/contract.ts';
 import type { JsonObject, Outcome, Target } from '../../workflows/execution.ts';
-import { initialState, isOver } from '../../workflows/state.ts';
+import { timeoutEnding } from '../../workflows/endings.ts';
+import { initialState, isOver, outcomeOf } from '../../workflows/state.ts';
 import type { ExecutionState } from '../../workflows/state.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
@@ -24,10 +25,16 @@ const END_GRACE_MS = 5_000;
 const MAX_WAIT_S = 90;
 const CLIENT_GONE = 499 as ContentfulStatusCode;
 
+interface Submitted {
+  state: ExecutionState;
+  /** The Idempotency-Key had been used for the same request before. */
+  isReplay: boolean;
+}
+
 export function executeRoutes(deps: AppDeps): Hono {
   const app = new Hono();
 
-  app.post('/execute/async/:target', async (c) => accepted(c, await submit(c, undefined)));
+  app.post('/execute/async/:target', async (c) => accepted(c, (await submit(c, undefined)).state));
 
   app.post('/execute/:target', async (c) => {
     const { respondAsync, waitS } = preference(c);
@@ -36,16 +43,25 @@ export function executeRoutes(deps: AppDeps): Hono {
       const waitedS = Math.min(waitS ?? 0, MAX_WAIT_S);
       const applied = [respondAsync && 'respond-async', waitS !== undefined && `wait=${waitedS}`].filter(Boolean);
       c.header('Preference-Applied', applied.join(', '));
-      const state = await submit(c, undefined);
-      return answerWithin(c, state, waitedS * 1000);
+      return answerWithin(c, await submit(c, undefined), waitedS * 1000);
     }
     const { syncLimitMs } = deps.limits;
-    const state = await submit(c, syncLimitMs);
-    return answerWithin(c, state, syncLimitMs + END_GRACE_MS);
+    return answerWithin(c, await submit(c, syncLimitMs), syncLimitMs + END_GRACE_MS, neverStarted);
   });
 
+  /**
+   * No worker has come in time. The first thing one will do is to end the execution as `timeout`, so the caller may
+   * be told now.
+   */
+  function neverStarted(c: Context, { state, isReplay }: Submitted): Response | undefined {
+    if (state.status !== 'queued' || isReplay) return undefined;
+    const { syncLimitMs } = deps.limits;
+    const at = new Date(Date.parse(state.createdAt) + syncLimitMs).toISOString();
+    return finished(c, state, outcomeOf(state, timeoutEnding(syncLimitMs), at));
+  }
+
   /** Checks everything, starts the workflow, and returns only what Temporal has accepted. */
-  async function submit(c: Context, capMs: number | undefined): Promise<ExecutionState> {
+  async function submit(c: Context, capMs: number | undefined): Promise<Submitted> {
     const { node, target } = await resolveTarget(deps, c.req.param('target') ?? '');
     const request = await jsonBody(c, executeRequest, { empty: {} });
     const key = idempotencyKey(c);
@@ -65,10 +81,11 @@ export function executeRoutes(deps: AppDeps): Hono {
     };
     refuseIfTooLarge(input);
     const started = await deps.executions.start(executionId, input);
-    const state = started === 'started' ? initialState(executionId, input) : await replay(c, executionId, fingerprint);
+    const isReplay = started === 'existing';
+    const state = isReplay ? await replay(c, executionId, fingerprint) : initialState(executionId, input);
     c.header('X-Execution-ID', state.executionId);
     c.header('X-Run-ID', state.runId);
-    return state;
+    return { state, isReplay };
   }
 
   async function replay(c: Context, executionId: string, fingerprint: string): Promise<ExecutionState> {
@@ -81,18 +98,31 @@ export function executeRoutes(deps: AppDeps): Hono {
     return state;
   }
 
-  async function answerWithin(c: Context, state: ExecutionState, waitMs: number): Promise<Response> {
+  async function answerWithin(
+    c: Context,
+    submitted: Submitted,
+    waitMs: number,
+    unfinished?: (c: Context, submitted: Submitted) => Response | undefined,
+  ): Promise<Response> {
+    const { state, isReplay } = submitted;
     const { executionId } = state;
     if (waitMs === 0 && !state.outcome) return accepted(c, state);
     const signal = c.req.raw.signal;
-    const latest = await deps.executions.waitFor(executionId, isOver, { timeoutMs: waitMs, signal }).catch((err) => {
+    const until = Date.now() + waitMs;
+    if (!isReplay && !state.webhook) {
+      const closed = await deps.executions.waitForClose(state, { timeoutMs: waitMs, signal });
+      if (closed?.outcome) return finished(c, closed, closed.outcome);
+    }
+    const timeoutMs = Math.max(0, until - Date.now());
+    const latest = await deps.executions.waitFor(executionId, isOver, { timeoutMs, signal }).catch((err) => {
       // The execution exists: a client that is told 503 must be able to find it.
       c.header('Location', executionPath(executionId));
       throw err;
     });
     if (latest?.outcome) return finished(c, latest, latest.outcome);
     if (signal.aborted) return c.body(null, CLIENT_GONE);
-    return accepted(c, latest ?? state);
+    const now = { state: latest ?? state, isReplay };
+    return unfinished?.(c, now) ?? accepted(c, now.state);
   }
 
   return app;

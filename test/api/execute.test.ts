@@ -263,3 +263,16 @@ test('input and result near the limit come through, webhook and redelivery inclu
   const grows = await system.post('/api/v1/execute/async/echo.x', `{"input":{"a":[${'1e20,'.repeat(200_000)}1]}}`);
   assert.equal(grows.status, 413, 'four characters that become twenty-one');
 });
+
+test('a sync call that no worker has seen in its time is 504, and ends as timeout when one comes', async (t) => {
+  const agent = await obedientAgent(t);
+  const limits = { syncLimitMs: 500 };
+  const system = await startSystem(t, { agentNodes: { a: agent.url }, limits, withWorker: false });
+  const { status, body } = await system.post('/api/v1/execute/a.x', {});
+  assert.equal(status, 504);
+  assert.equal(body.error, 'Agent timeout');
+  assert.equal(body.details, 'Execution exceeded 0.5 second limit');
+  await system.startWorker();
+  assert.equal((await system.end(body.execution_id)).status, 'timeout');
+  assert.equal(agent.received.length, 0);
+});

@@ -1,0 +1,41 @@
+/** The worker of the bare SDK, a process of its own. Settings that matter are those of Perdure's worker. */
+import { fileURLToPath } from 'node:url';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { Agent, request } from 'undici';
+import type { BaselineActivities } from './baseline-workflows.ts';
+
+const MAX_CONCURRENT_ACTIVITIES = 500;
+
+const http = new Agent();
+
+async function post(url: string, body: unknown): Promise<string> {
+  const response = await request(url, {
+    dispatcher: http,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const text = await response.body.text();
+  if (response.statusCode >= 300) throw new Error(`${url} answered ${response.statusCode}`);
+  return text;
+}
+
+const activities: BaselineActivities = {
+  postToAgent: async ({ url, input }) => JSON.parse(await post(url, input)) as unknown,
+  postToReceiver: async ({ url, executionId, result }) => {
+    await post(url, { event: 'execution.completed', execution_id: executionId, status: 'succeeded', result });
+  },
+};
+
+Runtime.install({ logger: new DefaultLogger('WARN') });
+const worker = await Worker.create({
+  connection: await NativeConnection.connect({ address: process.env.TEMPORAL_ADDRESS ?? '' }),
+  taskQueue: process.env.BENCH_TASK_QUEUE ?? '',
+  workflowsPath: fileURLToPath(new URL('./baseline-workflows.ts', import.meta.url)),
+  activities,
+  maxConcurrentActivityTaskExecutions: MAX_CONCURRENT_ACTIVITIES,
+});
+process.once('disconnect', () => worker.shutdown());
+process.send?.({ ready: true });
+await worker.run();
+process.exit();
