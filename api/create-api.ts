@@ -3,6 +3,7 @@ import type { Logger } from '../common/logger.ts';
 import { createApp } from './app.ts';
 import type { ApiConfig } from './config.ts';
 import { createExecutions } from './executions.ts';
+import { createHistories } from './histories.ts';
 import type { TemporalConnections } from './temporal.ts';
 import { createWatchers } from './watchers.ts';
 import type { Watchers } from './watchers.ts';
@@ -14,11 +15,13 @@ export function createApi(
   logger: Logger,
 ): { app: Hono; watchers: Watchers } {
   const { taskQueue, agentNodes, sealer, policy, limits } = config;
-  const watchers = createWatchers(
-    { connection: following, namespace: client.options.namespace, converter: client.options.loadedDataConverter },
-    { maxWatchers: limits.maxWatchers },
-  );
-  const executions = createExecutions({ client, taskQueue, watchers });
+  const histories = createHistories({
+    connection: following,
+    namespace: client.options.namespace,
+    converter: client.options.loadedDataConverter,
+  });
+  const watchers = createWatchers(histories, { maxWatchers: limits.maxWatchers });
+  const executions = createExecutions({ client, taskQueue, histories, watchers });
   const app = createApp({ client, taskQueue, executions, agentNodes, sealer, policy, limits, logger });
   return { app, watchers };
 }

@@ -16,6 +16,7 @@ import type { AgentReport, Ending } from '../workflows/execution.ts';
 import { isOver } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import { ApiError } from './errors.ts';
+import type { Histories } from './histories.ts';
 import {
   isMisconfigured,
   isNotFound,
@@ -25,7 +26,7 @@ import {
 } from './temporal-errors.ts';
 import type { Watchers } from './watchers.ts';
 
-/** What routes do with executions; with `watchers.ts` and `list.ts` all that the API asks of Temporal. */
+/** What routes do with executions; with `histories.ts`, `watchers.ts` and `list.ts` all that the API asks of Temporal. */
 export interface Executions {
   /** Resolves once Temporal has accepted the start; `existing` when this id had been started before. */
   start: (executionId: string, input: ExecuteTargetInput) => Promise<'started' | 'existing'>;
@@ -33,7 +34,7 @@ export interface Executions {
   get: (executionId: string) => Promise<ExecutionState>;
   find: Watchers['read'];
   waitFor: Watchers['waitFor'];
-  waitForClose: Watchers['waitForClose'];
+  waitForClose: Histories['waitForClose'];
   /** The workflow's own answer, which needs a worker. */
   query: (executionId: string) => Promise<ExecutionState>;
   report: (executionId: string, reports: AgentReport[]) => Promise<ExecutionState>;
@@ -46,6 +47,7 @@ export interface Executions {
 export interface ExecutionsDeps {
   client: Client;
   taskQueue: string;
+  histories: Histories;
   watchers: Watchers;
 }
 
@@ -55,7 +57,7 @@ const CALL_DEADLINE_MS = 5_000;
 const SEE_OWN_SIGNAL_MS = 5_000;
 const QUERY_DEADLINE_MS = 10_000;
 
-export function createExecutions({ client, taskQueue, watchers }: ExecutionsDeps): Executions {
+export function createExecutions({ client, taskQueue, histories, watchers }: ExecutionsDeps): Executions {
   const { connection } = client as Client & { connection: Connection };
   const call = <T>(fn: () => Promise<T>, deadlineMs = CALL_DEADLINE_MS): Promise<T> =>
     connection.withDeadline(Date.now() + deadlineMs, fn);
@@ -82,7 +84,7 @@ export function createExecutions({ client, taskQueue, watchers }: ExecutionsDeps
   const redelivering = new Set<string>();
 
   async function startRedelivery(executionId: string, policy: ExecutionPolicy): Promise<ExecutionState> {
-    const read = await watchers.readNow(executionId);
+    const read = await histories.readNow(executionId);
     if (!read) throw notFound(executionId);
     const { state, isClosed } = read;
     if (!isOver(state))
@@ -113,7 +115,7 @@ export function createExecutions({ client, taskQueue, watchers }: ExecutionsDeps
     get,
     find: watchers.read,
     waitFor: watchers.waitFor,
-    waitForClose: watchers.waitForClose,
+    waitForClose: histories.waitForClose,
 
     start: async (executionId, input) => {
       try {

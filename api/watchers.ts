@@ -1,17 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection } from '@temporalio/client';
-import type { LoadedDataConverter } from '@temporalio/common';
-import type { temporal } from '@temporalio/proto';
 import type { ExecutionState } from '../workflows/state.ts';
-import { createProjection } from './history.ts';
-import type { Projection } from './history.ts';
-import { isAborted, isNotFound, isOutage } from './temporal-errors.ts';
-
-export interface WatchedTemporal {
-  connection: Connection;
-  namespace: string;
-  converter?: LoadedDataConverter;
-}
+import { PAGE_EVENTS } from './histories.ts';
+import type { Histories } from './histories.ts';
+import type { Projection } from './projection.ts';
+import { isAborted, isNotFound } from './temporal-errors.ts';
 
 /**
  * What is known of executions, as projections of their histories. At most one watcher per execution and process:
@@ -21,21 +13,10 @@ export interface WatchedTemporal {
 export interface Watchers {
   /** The state now; undefined when there is no such execution. Throws when Temporal cannot be reached. */
   read: (executionId: string) => Promise<ExecutionState | undefined>;
-  /** A strong read of the newest run, past what is kept; `isClosed`: nothing more will be added to it. */
-  readNow: (executionId: string) => Promise<{ state: ExecutionState; isClosed: boolean } | undefined>;
   /** Waits until the state is as wanted, the time is over or the reader leaves; resolves with the state then. */
   waitFor: (
     executionId: string,
     isWanted: (state: ExecutionState) => boolean,
-    options: { timeoutMs: number; signal?: AbortSignal },
-  ) => Promise<ExecutionState | undefined>;
-  /**
-   * Waits for the close of an execution that this process has just started and that has no webhook to deliver: one
-   * long poll for one event, where following the whole history takes six.
-   * @returns undefined when it has not closed in time, or closed in a way that its last event alone does not tell
-   */
-  waitForClose: (
-    started: ExecutionState,
     options: { timeoutMs: number; signal?: AbortSignal },
   ) => Promise<ExecutionState | undefined>;
   /** Drops what is kept of an execution whose next run we have just started ourselves. */
@@ -52,18 +33,11 @@ export interface WatcherSettings {
   outageGraceMs?: number;
 }
 
-/** Temporal answers an idle long poll after 20 s. */
-const LONG_POLL_DEADLINE_MS = 60_000;
-const READ_DEADLINE_MS = 10_000;
-const PAGE_EVENTS = 1000;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2_000;
 const CLOSED_LINGER_MS = 1_000;
 /** Pause between reads of a reader that found all watchers taken. */
 const POLL_WHEN_FULL_MS = 500;
-
-/** HistoryEventFilterType of Temporal's API. */
-const HISTORY_EVENT_FILTER = { all: 1, close: 2 } as const;
 
 interface Watcher {
   projection: Projection;
@@ -77,64 +51,16 @@ interface Watcher {
   stop: AbortController;
 }
 
-export function createWatchers(watched: WatchedTemporal, settings: WatcherSettings): Watchers {
+interface FreshRead {
+  running: Promise<ExecutionState | undefined>;
+  next?: Promise<ExecutionState | undefined>;
+}
+
+export function createWatchers(histories: Histories, settings: WatcherSettings): Watchers {
   const { maxWatchers, lingerMs = 5_000, outageGraceMs = 2_000 } = settings;
-  const { connection, namespace, converter } = watched;
+  const readOnce = async (executionId: string) => (await histories.readNow(executionId))?.state;
   const watchers = new Map<string, Watcher>();
-
-  /** Reads one page of a history; with `follow` it waits for the next event when there is no page yet. */
-  async function readPage(
-    executionId: string,
-    token: Uint8Array,
-    follow: AbortSignal | undefined,
-    filter: 'all' | 'close' = 'all',
-  ) {
-    const page = () =>
-      connection.withDeadline(Date.now() + (follow ? LONG_POLL_DEADLINE_MS : READ_DEADLINE_MS), () =>
-        connection.workflowService.getWorkflowExecutionHistory({
-          namespace,
-          execution: { workflowId: executionId },
-          maximumPageSize: PAGE_EVENTS,
-          waitNewEvent: follow !== undefined,
-          historyEventFilterType: HISTORY_EVENT_FILTER[filter],
-          nextPageToken: token,
-        }),
-      );
-    const { history, nextPageToken } = await (follow ? abortable(follow, page) : page());
-    return { events: history?.events ?? [], next: nextPageToken ?? new Uint8Array() };
-  }
-
-  /** The SDK leaves a listener on the signal of every call: each call gets a signal of its own. */
-  async function abortable<T>(stop: AbortSignal, call: () => Promise<T>): Promise<T> {
-    const own = new AbortController();
-    const abort = () => own.abort();
-    stop.addEventListener('abort', abort);
-    try {
-      return await connection.withAbortSignal(own.signal, call);
-    } finally {
-      stop.removeEventListener('abort', abort);
-    }
-  }
-
-  async function readNow(executionId: string): Promise<{ state: ExecutionState; isClosed: boolean } | undefined> {
-    const projection = createProjection(executionId, converter);
-    try {
-      let token = new Uint8Array();
-      do {
-        const { events, next } = await readPage(executionId, token, undefined);
-        for (const event of events) await projection.fold(event);
-        token = new Uint8Array(next);
-      } while (token.length > 0);
-    } catch (err) {
-      if (isNotFound(err)) return undefined;
-      throw err;
-    }
-    const state = projection.state();
-    return state && { state, isClosed: projection.isClosed() };
-  }
-
-  const readOnce = async (executionId: string): Promise<ExecutionState | undefined> =>
-    (await readNow(executionId))?.state;
+  const fresh = new Map<string, FreshRead>();
 
   function acquire(executionId: string): Watcher | undefined {
     const known = watchers.get(executionId);
@@ -163,7 +89,7 @@ export function createWatchers(watched: WatchedTemporal, settings: WatcherSettin
 
   function startWatcher(executionId: string): Watcher {
     const watcher: Watcher = {
-      projection: createProjection(executionId, converter),
+      projection: histories.project(executionId),
       isCurrent: false,
       isGone: false,
       lastError: undefined,
@@ -201,10 +127,10 @@ export function createWatchers(watched: WatchedTemporal, settings: WatcherSettin
 
   /** Follows a run to its close. After an outage it starts over: folding again gives the same numbers. */
   async function followRun(executionId: string, watcher: Watcher, onProgress: () => void): Promise<void> {
-    const projection = createProjection(executionId, converter);
+    const projection = histories.project(executionId);
     let token = new Uint8Array();
     do {
-      const { events, next } = await readPage(executionId, token, watcher.stop.signal);
+      const { events, next } = await histories.readPage(executionId, token, { follow: watcher.stop.signal });
       for (const event of events) await projection.fold(event);
       token = new Uint8Array(next);
       onProgress();
@@ -228,10 +154,25 @@ export function createWatchers(watched: WatchedTemporal, settings: WatcherSettin
       await changeUntil(watcher, () => watcher.isCurrent, outageGraceMs);
       if (watcher.isGone) return undefined;
       if (!watcher.isCurrent) throw watcher.lastError ?? outage();
-      return snapshot(watcher.projection.state());
+      const state = snapshot(watcher.projection.state());
+      return state?.webhook && !state.outcome ? await readFresh(executionId) : state;
     } finally {
       release(executionId, watcher);
     }
+  }
+
+  /**
+   * A webhook can reach its receiver before the news of the outcome has reached this process, and who gets a webhook
+   * and then asks must find what it said. So where one is due, a poll is a read of the history, shared by all who ask
+   * while it runs. See docs/decisions/001-poll-after-webhook.md.
+   */
+  function readFresh(executionId: string): Promise<ExecutionState | undefined> {
+    const entry = fresh.get(executionId);
+    // A read that began before this request did may be too old for it: join the one after.
+    if (entry) return (entry.next ??= entry.running.catch(() => undefined).then(() => readFresh(executionId)));
+    const running = readOnce(executionId).finally(() => fresh.delete(executionId));
+    fresh.set(executionId, { running });
+    return running;
   }
 
   async function waitFor(
@@ -256,30 +197,6 @@ export function createWatchers(watched: WatchedTemporal, settings: WatcherSettin
     }
   }
 
-  async function waitForClose(
-    started: ExecutionState,
-    { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
-  ): Promise<ExecutionState | undefined> {
-    const stop = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]);
-    try {
-      let token = new Uint8Array();
-      for (;;) {
-        const { events, next } = await readPage(started.executionId, token, stop, 'close');
-        const [close] = events;
-        token = new Uint8Array(next);
-        if (!close && token.length > 0) continue;
-        const projection = createProjection(started.executionId, converter, started);
-        if (close && carriesOutcome(close)) await projection.fold(close);
-        const state = projection.state();
-        return state?.outcome && { ...state, startedAt: state.outcome.startedAt };
-      }
-    } catch (err) {
-      // Whoever waits goes on by following the history, which sits outages out.
-      if (isAborted(err) || isOutage(err)) return undefined;
-      throw err;
-    }
-  }
-
   async function waitByPolling(
     executionId: string,
     isWanted: (state: ExecutionState) => boolean,
@@ -297,9 +214,7 @@ export function createWatchers(watched: WatchedTemporal, settings: WatcherSettin
 
   return {
     read,
-    readNow,
     waitFor,
-    waitForClose,
     forget: (executionId) => {
       const watcher = watchers.get(executionId);
       watchers.delete(executionId);
@@ -311,11 +226,6 @@ export function createWatchers(watched: WatchedTemporal, settings: WatcherSettin
       for (const [executionId, watcher] of watchers) drop(executionId, watcher);
     },
   };
-}
-
-/** How an execution was cancelled, terminated or timed out stands in earlier events. */
-function carriesOutcome(close: temporal.api.history.v1.IHistoryEvent): boolean {
-  return Boolean(close.workflowExecutionCompletedEventAttributes ?? close.workflowExecutionFailedEventAttributes);
 }
 
 /** Readers get what was so when they asked: the watcher folds on in the original. */

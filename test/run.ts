@@ -40,7 +40,17 @@ async function runNodeTest(bundle: string): Promise<number> {
   const all = files.length > 0 ? files : await testFiles();
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', '--test', '--test-concurrency=2', '--test-timeout=300000', '--test-force-exit', '--test-reporter=spec', ...options, ...all],
+    [
+      '--import',
+      'tsx',
+      '--test',
+      '--test-concurrency=2',
+      '--test-timeout=300000',
+      '--test-force-exit',
+      '--test-reporter=spec',
+      ...options,
+      ...all,
+    ],
     {
       cwd: ROOT,
       stdio: 'inherit',

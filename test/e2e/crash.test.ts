@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Connection } from '@temporalio/client';
-import { createProjection } from '../../api/history.ts';
+import { createProjection } from '../../api/projection.ts';
 import { acceptingAgent, isCallOf } from '../support/agents.ts';
 import type { AcceptingAgent } from '../support/agents.ts';
 import { httpServer, sendJson, webhookReceiver } from '../support/http-server.ts';

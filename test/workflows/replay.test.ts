@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
 import { Worker } from '@temporalio/worker';
-import { createProjection } from '../../api/history.ts';
+import { createProjection } from '../../api/projection.ts';
 import { isOver } from '../../workflows/state.ts';
 import { workflowBundle } from '../support/bundle.ts';
 import { SHAPES } from './shapes.ts';

@@ -1,0 +1,125 @@
+import type { Connection } from '@temporalio/client';
+import type { LoadedDataConverter } from '@temporalio/common';
+import type { temporal } from '@temporalio/proto';
+import type { ExecutionState } from '../workflows/state.ts';
+import { createProjection } from './projection.ts';
+import type { Projection } from './projection.ts';
+import { isAborted, isNotFound, isOutage } from './temporal-errors.ts';
+
+type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
+
+/** Reads workflow histories from Temporal, which needs no worker and is always strongly consistent. */
+export interface Histories {
+  project: (executionId: string, from?: ExecutionState) => Projection;
+  /** One page; with `follow` it waits for the next event when there is no page yet, until that signal ends it. */
+  readPage: (
+    executionId: string,
+    token: Uint8Array,
+    options?: { follow?: AbortSignal; filter?: keyof typeof EVENT_FILTER },
+  ) => Promise<{ events: HistoryEvent[]; next: Uint8Array }>;
+  /** The newest run of an execution, whole. `isClosed`: nothing more will be added to it. */
+  readNow: (executionId: string) => Promise<{ state: ExecutionState; isClosed: boolean } | undefined>;
+  /**
+   * Waits for the close of an execution that this process has just started and that has no webhook to deliver: one
+   * long poll for one event, where following the whole history takes six.
+   * @returns undefined when it has not closed in time, or closed in a way that its last event alone does not tell
+   */
+  waitForClose: (
+    started: ExecutionState,
+    options: { timeoutMs: number; signal?: AbortSignal },
+  ) => Promise<ExecutionState | undefined>;
+}
+
+export interface HistoriesDeps {
+  connection: Connection;
+  namespace: string;
+  converter?: LoadedDataConverter;
+}
+
+/** A shorter page is the last one so far. */
+export const PAGE_EVENTS = 1000;
+/** Temporal answers an idle long poll after 20 s. */
+const LONG_POLL_DEADLINE_MS = 60_000;
+const READ_DEADLINE_MS = 10_000;
+/** HistoryEventFilterType of Temporal's API. */
+const EVENT_FILTER = { all: 1, close: 2 } as const;
+
+export function createHistories({ connection, namespace, converter }: HistoriesDeps): Histories {
+  const project: Histories['project'] = (executionId, from) => createProjection(executionId, converter, from);
+
+  const readPage: Histories['readPage'] = async (executionId, token, { follow, filter = 'all' } = {}) => {
+    const page = () =>
+      connection.withDeadline(Date.now() + (follow ? LONG_POLL_DEADLINE_MS : READ_DEADLINE_MS), () =>
+        connection.workflowService.getWorkflowExecutionHistory({
+          namespace,
+          execution: { workflowId: executionId },
+          maximumPageSize: PAGE_EVENTS,
+          waitNewEvent: follow !== undefined,
+          historyEventFilterType: EVENT_FILTER[filter],
+          nextPageToken: token,
+        }),
+      );
+    const { history, nextPageToken } = await (follow ? abortable(follow, page) : page());
+    return { events: history?.events ?? [], next: nextPageToken ?? new Uint8Array() };
+  };
+
+  /** The SDK leaves a listener on the signal of every call: each call gets a signal of its own. */
+  async function abortable<T>(stop: AbortSignal, call: () => Promise<T>): Promise<T> {
+    const own = new AbortController();
+    const abort = () => own.abort();
+    stop.addEventListener('abort', abort);
+    try {
+      return await connection.withAbortSignal(own.signal, call);
+    } finally {
+      stop.removeEventListener('abort', abort);
+    }
+  }
+
+  return {
+    project,
+    readPage,
+
+    readNow: async (executionId) => {
+      const projection = project(executionId);
+      try {
+        let token = new Uint8Array();
+        do {
+          const { events, next } = await readPage(executionId, token);
+          for (const event of events) await projection.fold(event);
+          token = new Uint8Array(next);
+        } while (token.length > 0);
+      } catch (err) {
+        if (isNotFound(err)) return undefined;
+        throw err;
+      }
+      const state = projection.state();
+      return state && { state, isClosed: projection.isClosed() };
+    },
+
+    waitForClose: async (started, { timeoutMs, signal }) => {
+      const follow = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]);
+      try {
+        let token = new Uint8Array();
+        for (;;) {
+          const { events, next } = await readPage(started.executionId, token, { follow, filter: 'close' });
+          const [close] = events;
+          token = new Uint8Array(next);
+          if (!close && token.length > 0) continue;
+          if (!close || !carriesOutcome(close)) return undefined;
+          const projection = project(started.executionId, started);
+          await projection.fold(close);
+          return projection.state();
+        }
+      } catch (err) {
+        // Whoever waits goes on by following the history, which sits outages out.
+        if (isAborted(err) || isOutage(err)) return undefined;
+        throw err;
+      }
+    },
+  };
+}
+
+/** How an execution was cancelled, terminated or timed out stands in earlier events. */
+function carriesOutcome(close: HistoryEvent): boolean {
+  return Boolean(close.workflowExecutionCompletedEventAttributes ?? close.workflowExecutionFailedEventAttributes);
+}
