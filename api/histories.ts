@@ -20,8 +20,8 @@ export interface Histories {
   /** The newest run of an execution, whole. `isClosed`: nothing more will be added to it. */
   readNow: (executionId: string) => Promise<{ state: ExecutionState; isClosed: boolean } | undefined>;
   /**
-   * Waits for the close of an execution that this process has just started and that has no webhook to deliver: one
-   * long poll for one event, where following the whole history takes six.
+   * Waits for the close of an execution that this process has just started: one long poll for one event, where
+   * following the whole history takes six. With a webhook the close comes after the delivery.
    * @returns undefined when it has not closed in time, or closed in a way that its last event alone does not tell
    */
   waitForClose: (

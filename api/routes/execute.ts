@@ -22,6 +22,11 @@ import type { ExecuteRequest } from '../schemas.ts';
 
 /** How long past the limit of an execution a sync call waits for its end to be written down. */
 const END_GRACE_MS = 5_000;
+/**
+ * A workflow with a webhook closes once that is delivered, mostly some milliseconds after its outcome, and waiting for
+ * the close costs a sixth of following the history. A receiver that is slow must not hold the answer up for longer.
+ */
+const CLOSE_AFTER_WEBHOOK_MS = 1_000;
 const MAX_WAIT_S = 90;
 const CLIENT_GONE = 499 as ContentfulStatusCode;
 
@@ -109,8 +114,9 @@ export function executeRoutes(deps: AppDeps): Hono {
     if (waitMs === 0 && !state.outcome) return accepted(c, state);
     const signal = c.req.raw.signal;
     const until = Date.now() + waitMs;
-    if (!isReplay && !state.webhook) {
-      const closed = await deps.executions.waitForClose(state, { timeoutMs: waitMs, signal });
+    if (!isReplay) {
+      const closeMs = state.webhook ? Math.min(waitMs, CLOSE_AFTER_WEBHOOK_MS) : waitMs;
+      const closed = await deps.executions.waitForClose(state, { timeoutMs: closeMs, signal });
       if (closed?.outcome) return finished(c, closed, closed.outcome);
     }
     const timeoutMs = Math.max(0, until - Date.now());
