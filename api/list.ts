@@ -28,6 +28,7 @@ const MAX_WINDOW = 2_000;
 const FIRST_WINDOW_MS = 60_000;
 const WINDOW_GROWTH = 16;
 const DEADLINE_MS = 10_000;
+const CLOCK_SKEW_MS = 60_000;
 
 /**
  * Lists executions, newest first, from Temporal's visibility store. SQL stores sort by close time only and refuse
@@ -39,8 +40,10 @@ export async function listExecutions(client: Client, filter: ListFilter): Promis
   return connection.withDeadline(Date.now() + DEADLINE_MS, async () => {
     const conditions = conditionsOf(filter);
     const before = filter.cursor === undefined ? undefined : parseCursor(filter.cursor);
-    const end = before?.startedAtMs ?? Date.now() + 60_000;
+    // Temporal cannot read times past the year 9999, and nothing starts later than its clock may be ahead of ours.
+    const end = Math.min(before?.startedAtMs ?? Infinity, Date.now() + CLOCK_SKEW_MS);
     const earliest = Math.max(0, filter.since?.getTime() ?? 0);
+    if (earliest > end) return { executionIds: [], nextCursor: null };
     const from = await windowStart(client, conditions, end, earliest, filter.limit);
     const hits = (await fetchWindow(client, conditions, from, end)).sort(newestFirst);
     const after = before ? hits.filter((hit) => newestFirst(before, hit) < 0) : hits;

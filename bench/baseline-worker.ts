@@ -29,7 +29,10 @@ const activities: BaselineActivities = {
 
 Runtime.install({ logger: new DefaultLogger('WARN') });
 const worker = await Worker.create({
-  connection: await NativeConnection.connect({ address: process.env.TEMPORAL_ADDRESS ?? '' }),
+  connection: await NativeConnection.connect({
+    address: process.env.TEMPORAL_ADDRESS ?? '',
+    grpcCompression: { codec: 'none' },
+  }),
   taskQueue: process.env.BENCH_TASK_QUEUE ?? '',
   workflowsPath: fileURLToPath(new URL('./baseline-workflows.ts', import.meta.url)),
   activities,

@@ -17,8 +17,9 @@ runMain('perdure worker', async () => {
       logger[LEVELS[level]]({ ...meta, error: meta?.error && String(meta.error) }, message);
     }),
   });
+  const grpcCompression = { codec: config.grpcCompression };
   const connection = await connectWithPatience(
-    () => NativeConnection.connect(config.temporal.connectionOptions),
+    () => NativeConnection.connect({ ...config.temporal.connectionOptions, grpcCompression }),
     (err) => logger.warn({ error: String(err) }, 'Temporal cannot be reached, trying again'),
   );
   const agentHttp = createAgentHttp();

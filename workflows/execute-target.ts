@@ -36,24 +36,27 @@ const TELL_AGENT_TIMEOUT_MS = 5_000;
  */
 export async function executeTarget(input: ExecuteTargetInput): Promise<Outcome> {
   const state = initialState(workflowInfo().workflowId, input);
-  handleMessages(state);
+  const calledBack = handleMessages(state);
 
-  const ending = await runToEnd(state, input);
+  const ending = await runToEnd(state, input, calledBack);
   const outcome = outcomeOf(state, ending, now());
   append(state, { kind: 'outcome', outcome });
 
-  await CancellationScope.nonCancellable(() =>
-    Promise.all([tellAgentIfUnfinished(state, outcome), deliver(state, input.policy.webhook)]),
-  );
+  const agentIsUnaware = mayAgentBeWorking(state, outcome);
+  if (agentIsUnaware || state.webhook)
+    await CancellationScope.nonCancellable((): Promise<unknown> => {
+      const delivered = () => deliver(state, input.policy.webhook);
+      return agentIsUnaware ? Promise.all([tellAgent(state, outcome), delivered()]) : delivered();
+    });
   return close(outcome);
 }
 
-function handleMessages(state: ExecutionState): void {
+/** @returns what resolves at the agent's callback */
+function handleMessages(state: ExecutionState): Promise<void> {
   setHandler(stateQuery, () => state);
   setHandler(agentReportSignal, (reports) => {
     for (const report of reports) append(state, { kind: 'report', report });
   });
-  setHandler(agentCallbackSignal, (callback) => append(state, { kind: 'callback', callback }));
   setHandler(cancelReasonSignal, (reason) => append(state, { kind: 'cancel-reason', reason }));
   setHandler(webhookAttemptSignal, (attempt) => {
     const isFirst = state.webhookEvents.length === 0;
@@ -61,21 +64,28 @@ function handleMessages(state: ExecutionState): void {
     // From here on the workflow stays open although the execution is over: lists must know.
     if (isFirst && state.outcome && !isDelivered(attempt)) publishOutcome(state.outcome);
   });
+  return new Promise((calledBack) => {
+    setHandler(agentCallbackSignal, (callback) => {
+      append(state, { kind: 'callback', callback });
+      calledBack();
+    });
+  });
 }
 
-async function runToEnd(state: ExecutionState, input: ExecuteTargetInput): Promise<Ending> {
+async function runToEnd(state: ExecutionState, input: ExecuteTargetInput, calledBack: Promise<void>): Promise<Ending> {
   const { timeoutMs } = input;
   const remainingMs = (limitMs: number) => workflowInfo().startTime.getTime() + limitMs - Date.now();
   try {
     if (CancellationScope.current().consideredCancelled) return cancelledEnding(state);
     if (timeoutMs !== undefined && remainingMs(timeoutMs) <= 0) return timeoutEnding(timeoutMs);
 
-    const answer = await firstAnswer(state, input, timeoutMs === undefined ? undefined : remainingMs(timeoutMs));
+    const callLimitMs = timeoutMs === undefined ? undefined : remainingMs(timeoutMs);
+    const answer = await firstAnswer(state, input, calledBack, callLimitMs);
     if (answer.kind === 'result') return { status: 'succeeded', result: answer.result };
 
-    const calledBack = () => state.callback !== undefined;
-    if (timeoutMs === undefined) await condition(calledBack);
-    else if (!(await condition(calledBack, Math.max(1, remainingMs(timeoutMs))))) return timeoutEnding(timeoutMs);
+    const isCalledBack = () => state.callback !== undefined;
+    if (timeoutMs === undefined) await condition(isCalledBack);
+    else if (!(await condition(isCalledBack, Math.max(1, remainingMs(timeoutMs))))) return timeoutEnding(timeoutMs);
     return endingOfCallback(state);
   } catch (err) {
     if (isCancellation(err)) return cancelledEnding(state);
@@ -87,9 +97,10 @@ async function runToEnd(state: ExecutionState, input: ExecuteTargetInput): Promi
  * The agent's answer, or `accepted` as soon as its callback is here: a callback may overtake the acknowledgement,
  * or outlive the worker that was waiting for it, and then the call must not be made again.
  */
-async function firstAnswer(
+function firstAnswer(
   state: ExecutionState,
   input: ExecuteTargetInput,
+  calledBack: Promise<void>,
   remainingMs: number | undefined,
 ): Promise<AgentAnswer> {
   const { callAgent } = proxyActivities<Activities>(agentCallOptions(input.policy.agent, remainingMs));
@@ -110,13 +121,14 @@ async function firstAnswer(
     }),
   );
   append(state, { kind: 'running', at: now() });
-  return Promise.race([
-    answered,
-    condition(() => state.callback !== undefined).then((): AgentAnswer => {
+  // Not Promise.race: the SDK takes a stack trace for each promise, which is most of what this workflow costs.
+  return new Promise((resolve, reject) => {
+    answered.then(resolve, reject);
+    void calledBack.then(() => {
       scope.cancel();
-      return { kind: 'accepted' };
-    }),
-  ]);
+      resolve({ kind: 'accepted' });
+    });
+  });
 }
 
 function agentCallOptions(policy: ExecutionPolicy['agent'], remainingMs: number | undefined) {
@@ -142,10 +154,13 @@ function endingOfCallback(state: ExecutionState): Ending {
   return ending;
 }
 
+function mayAgentBeWorking(state: ExecutionState, outcome: Outcome): boolean {
+  const isCutShort = outcome.status === 'cancelled' || outcome.status === 'timeout';
+  return isCutShort && state.startedAt !== undefined && state.callback === undefined;
+}
+
 /** An agent that may still be working on it learns that nobody waits any more. */
-async function tellAgentIfUnfinished(state: ExecutionState, outcome: Outcome): Promise<void> {
-  const agentMayBeWorking = outcome.status === 'cancelled' || outcome.status === 'timeout';
-  if (!agentMayBeWorking || state.startedAt === undefined || state.callback !== undefined) return;
+async function tellAgent(state: ExecutionState, outcome: Outcome): Promise<void> {
   const { tellAgentCancelled } = proxyActivities<Activities>({
     startToCloseTimeout: TELL_AGENT_TIMEOUT_MS,
     scheduleToCloseTimeout: 3 * TELL_AGENT_TIMEOUT_MS,

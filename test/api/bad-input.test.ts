@@ -599,6 +599,8 @@ test('garbage in query parameters is 400 with the name of the parameter, or mean
     '?since=0000-01-01T00:00:00Z',
 
     `?${cursorOf(`0 ${UNKNOWN_ID}`)}`,
+    `?${cursorOf(`999999999999999 ${UNKNOWN_ID}`)}`,
+    '?since=9999-12-31T23:59:59-12:00',
     '?since=2026-01-01T00:00:00%2B23:59',
   ])
     assert.equal((await system.get(`/api/v1/executions${query}`)).status, 200, query);
