@@ -72,7 +72,7 @@ export function executeRoutes(deps: AppDeps): Hono {
     const key = idempotencyKey(c);
     const executionId = key === undefined ? newExecutionId() : executionIdOfKey(key);
     const mayTakeMs = Math.min(capMs ?? Infinity, request.timeout_ms ?? Infinity);
-    const fingerprint = canonicalJson([target, request]);
+    const fingerprint = () => canonicalJson([target, request]);
     const input: ExecuteTargetInput = {
       target,
       input: request.input as JsonObject,
@@ -81,13 +81,13 @@ export function executeRoutes(deps: AppDeps): Hono {
       createdAt: new Date().toISOString(),
       ...(mayTakeMs !== Infinity && { timeoutMs: mayTakeMs }),
       ...(request.webhook && { webhook: sealWebhook(deps, executionId, request.webhook) }),
-      ...(key !== undefined && { requestMac: deps.sealer.mac(fingerprint) }),
+      ...(key !== undefined && { requestMac: deps.sealer.mac(fingerprint()) }),
       policy: policyFor(node, deps.policy),
     };
     refuseIfTooLarge(input);
     const started = await deps.executions.start(executionId, input);
     const isReplay = started === 'existing';
-    const state = isReplay ? await replay(c, executionId, fingerprint) : initialState(executionId, input);
+    const state = isReplay ? await replay(c, executionId, fingerprint()) : initialState(executionId, input);
     c.header('X-Execution-ID', state.executionId);
     c.header('X-Run-ID', state.runId);
     return { state, isReplay };
