@@ -15,7 +15,7 @@ export function requestLog(logger: Logger): MiddlewareHandler<{ Bindings: HttpBi
     if (!logger.isLevelEnabled(level)) return;
     const executionId = c.res.headers.get('X-Execution-ID') ?? undefined;
     const { outgoing } = c.env;
-    outgoing.once('close', () =>
+    const log = () =>
       logger[level](
         {
           request_id: c.get('requestId') as string,
@@ -27,7 +27,8 @@ export function requestLog(logger: Logger): MiddlewareHandler<{ Bindings: HttpBi
           ...(!outgoing.writableFinished && { client_gone: true }),
         },
         'request',
-      ),
-    );
+      );
+    if (outgoing.destroyed) log();
+    else outgoing.once('close', log);
   };
 }
