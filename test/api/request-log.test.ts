@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { pino } from 'pino';
 import { sharedContext } from '../support/shared.ts';
 import { acceptingAgent } from '../support/agents.ts';
+import type { AcceptingAgent } from '../support/agents.ts';
 import { httpServer, sendJson } from '../support/http-server.ts';
 import { startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
@@ -20,9 +21,11 @@ interface Line {
 }
 
 const INFO = 30;
+const DEADLINE_MS = 60_000;
 const shared = sharedContext();
 const lines: Line[] = [];
 const log = new PassThrough();
+let silent: AcceptingAgent;
 let system: System;
 before(async () => {
   createInterface(log).on('line', (line) => {
@@ -30,7 +33,7 @@ before(async () => {
     log.emit('line');
   });
   const echo = await httpServer(shared, (_, response) => sendJson(response, 200, {}));
-  const silent = await acceptingAgent(shared);
+  silent = await acceptingAgent(shared);
   system = await startSystem(shared, {
     agentNodes: { echo: { url: echo.url }, silent: { url: silent.url } },
     logger: pino({ level: 'info' }, log),
@@ -39,10 +42,11 @@ before(async () => {
 after(shared.close);
 
 async function lineOf(isWanted: (line: Line) => boolean): Promise<Line> {
+  const deadline = AbortSignal.timeout(DEADLINE_MS);
   for (;;) {
     const line = lines.find(isWanted);
     if (line) return line;
-    await once(log, 'line');
+    await once(log, 'line', { signal: deadline });
   }
 }
 
@@ -65,7 +69,7 @@ test('what changes something and what is refused is logged, a read that went wel
 test('a client that leaves before its answer is in the log', async () => {
   const gone = new AbortController();
   const call = fetch(`${system.url}/api/v1/execute/silent.work`, { method: 'POST', signal: gone.signal });
-  while ((await system.get('/api/v1/executions?target=silent.work')).body.executions.length === 0);
+  await silent.waitFor(1);
   gone.abort();
   await assert.rejects(call);
   const { client_gone, status } = await lineOf((line) => line.path === '/api/v1/execute/silent.work');
