@@ -119,6 +119,7 @@ export function executeRoutes(deps: AppDeps): Hono {
       const closed = await deps.executions.waitForClose(state, { timeoutMs: closeMs, signal });
       if (closed?.outcome) return finished(c, closed, closed.outcome);
     }
+    if (signal.aborted) return c.body(null, CLIENT_GONE);
     const timeoutMs = Math.max(0, until - Date.now());
     const latest = await deps.executions.waitFor(executionId, isOver, { timeoutMs, signal }).catch((err) => {
       // The execution exists: a client that is told 503 must be able to find it.
