@@ -183,7 +183,7 @@ def unfinished():
 
 
 def admit(execution):
-    """Starts the work, unless it is known already: the same execution may be delivered again, and must not run twice."""
+    """The thread to start once the call is answered, if any: an execution delivered again must not run twice."""
     with lock:
         known = executions.get(execution.id)
         if known is None:
@@ -202,10 +202,10 @@ def admit(execution):
             # Whoever calls again may have moved.
             known.callback_url = execution.callback_url
             if known.outcome is None or known.is_reporting:
-                return
+                return None
             known.is_reporting = True
             execution, job = known, report_outcome
-    threading.Thread(target=job, args=(execution,), daemon=True).start()
+    return threading.Thread(target=job, args=(execution,), daemon=True)
 
 
 def cancel(execution_id):
@@ -569,10 +569,11 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refused(demo.fail_status, str(error)) from None
             except Cancelled:
                 raise Refused(503, "stopping") from None
-        admit(execution)
+        self.work = admit(execution)
         return {"status": "processing", "execution_id": execution_id}
 
     def respond(self, handle):
+        self.work = None
         try:
             status, body = handle(self.read_body())
         except Refused as error:
@@ -593,6 +594,10 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
         except ConnectionError:
             self.close_connection = True
+        finally:
+            # Only now: work that kills the process must not take the acknowledgement with it.
+            if self.work:
+                self.work.start()
 
     def read_body(self):
         length = self.headers.get("Content-Length", "0" if self.command == "GET" else "")
