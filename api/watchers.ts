@@ -13,7 +13,10 @@ import { isAborted, isNotFound } from './temporal-errors.ts';
 export interface Watchers {
   /** The state now; undefined when there is no such execution. Throws when Temporal cannot be reached. */
   read: (executionId: string) => Promise<ExecutionState | undefined>;
-  /** Waits until the state is as wanted, the time is over or the reader leaves; resolves with the state then. */
+  /**
+   * Waits until the state is as wanted, the time is over or the reader leaves; resolves with the state then, undefined
+   * if there is no such execution or the reader left before it was read. Throws when Temporal cannot be reached.
+   */
   waitFor: (
     executionId: string,
     isWanted: (state: ExecutionState) => boolean,
@@ -190,7 +193,11 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
       await changeUntil(watcher, isDone, timeoutMs, signal);
       if (!watcher.isCurrent) await changeUntil(watcher, () => watcher.isCurrent, outageGraceMs, signal);
       if (watcher.isGone) return undefined;
-      if (!watcher.isCurrent) throw watcher.lastError ?? outage();
+      if (!watcher.isCurrent) {
+        // Nobody is there any more to be told of an outage.
+        if (signal?.aborted) return undefined;
+        throw watcher.lastError ?? outage();
+      }
       return snapshot(watcher.projection.state());
     } finally {
       release(executionId, watcher);

@@ -124,7 +124,7 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
     await connection.close();
   };
   const startWorker = async () => {
-    const connection = await NativeConnection.connect({ address });
+    const connection = await NativeConnection.connect({ address, grpcCompression: { codec: 'none' } });
     const worker = await createWorker({
       connection,
       namespace: 'default',
