@@ -41,7 +41,7 @@ export const agentFailures = {
         error: `agent error (${status}): ${clip(body, MAX_ERROR_TEXT) || 'no body'}`,
         category: status >= 300 && status < 400 ? 'bad_response' : 'agent_error',
         agentStatus: status,
-        ...(details !== undefined && Buffer.byteLength(body) <= MAX_ERROR_DETAILS_BYTES && { errorDetails: details }),
+        ...boundDetails(details),
       },
       { retryable, nextRetryDelayMs: delay },
     );
@@ -53,7 +53,7 @@ export const agentFailures = {
       {
         error: clip(frame.error, 4 * MAX_ERROR_TEXT),
         category: 'agent_error',
-        ...(frame.details !== undefined && { errorDetails: frame.details }),
+        ...boundDetails(frame.details),
       },
       { retryable: frame.retryable },
     );
@@ -94,6 +94,12 @@ export const agentFailures = {
 
   badResult: (why: string) => toFailure({ error: `agent sent a bad result: ${why}`, category: 'bad_response' }, {}),
 };
+
+/** Measured as written out again: 1e20 is four bytes on the way in and twenty-one in history. */
+function boundDetails(details: Json | undefined): { errorDetails?: Json } {
+  const isKept = details !== undefined && Buffer.byteLength(JSON.stringify(details)) <= MAX_ERROR_DETAILS_BYTES;
+  return isKept ? { errorDetails: details } : {};
+}
 
 function toFailure(
   failure: AgentFailure,

@@ -21,6 +21,11 @@ export interface CallAgentDeps {
   maxResultBytes: number;
 }
 
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** How long an answer that is already understood may go on. */
+const BODY_PATIENCE_MS = 2_000;
+
 /** What the frames of one call may bring into history, which ends at 50 MiB; past it only their names are kept. */
 const MAX_REPORTED_BYTES = 8 * 1024 * 1024;
 
@@ -33,7 +38,9 @@ export function createCallAgent({ agentNodes, http, publicUrl, maxResultBytes }:
     const context = Context.current();
     const node = await agentNodes.find(call.target.node);
     if (!node) throw agentFailures.unknownNode(call.target.node);
-    const deadline = call.timeoutMs === undefined ? undefined : AbortSignal.timeout(call.timeoutMs);
+    // Node's timers fire at once when they are set to more; Temporal's own timeout keeps such a limit.
+    const { timeoutMs = Infinity } = call;
+    const deadline = timeoutMs <= MAX_TIMER_MS ? AbortSignal.timeout(timeoutMs) : undefined;
     const heartbeat = startHeartbeat(context);
     try {
       const response = await request(agentUrl(node, call.target), {
@@ -46,7 +53,7 @@ export function createCallAgent({ agentNodes, http, publicUrl, maxResultBytes }:
       return await readAnswer(response);
     } catch (err) {
       if (context.cancellationSignal.aborted) return await context.cancelled;
-      if (deadline?.aborted && call.timeoutMs !== undefined) throw agentFailures.timeout(call.timeoutMs);
+      if (deadline?.aborted) throw agentFailures.timeout(timeoutMs);
       throw agentFailures.ofException(err);
     } finally {
       heartbeat.stop();
@@ -55,12 +62,18 @@ export function createCallAgent({ agentNodes, http, publicUrl, maxResultBytes }:
 
   async function readAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<AgentAnswer> {
     if (statusCode === 202) {
-      await body.dump();
+      // The head alone acknowledges: an agent that leaves the body open must not be called again for it.
+      body
+        .dump({ limit: MAX_ERROR_DETAILS_BYTES, signal: AbortSignal.timeout(BODY_PATIENCE_MS) })
+        .catch(() => undefined);
       return { kind: 'accepted' };
     }
     if (statusCode < 200 || statusCode >= 300)
-      throw agentFailures.ofResponse(statusCode, headers['retry-after'], await readText(body, MAX_ERROR_DETAILS_BYTES));
+      throw agentFailures.ofResponse(statusCode, headers['retry-after'], await readRefusal(body));
 
+    const encoding = headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity')
+      throw agentFailures.badResult(`encoded as ${String(encoding)}, which was not asked for`);
     const contentType = headers['content-type'];
     const format = streamFormat(Array.isArray(contentType) ? contentType[0] : contentType);
     if (format) return { kind: 'result', result: checkResult(await followStream(body, format)) };
@@ -138,9 +151,18 @@ function reportToWorkflow({ client, info }: Context): (reports: AgentReport[]) =
     });
 }
 
+/** The start of what an agent says about its failure, as far as it comes soon. */
+function readRefusal(body: Dispatcher.ResponseData['body']): Promise<string> {
+  const timer = setTimeout(() => body.destroy(), BODY_PATIENCE_MS);
+  return readText(body, MAX_ERROR_DETAILS_BYTES)
+    .catch(() => '')
+    .finally(() => clearTimeout(timer));
+}
+
 /** JSON if it is JSON, else the text as it stands. */
 function parseResult(bytes: Buffer): Json {
-  const text = bytes.toString('utf8');
+  // Drops a byte order mark, which JSON.parse does not take.
+  const text = new TextDecoder().decode(bytes);
   if (text.trim() === '') return null;
   try {
     return JSON.parse(text) as Json;

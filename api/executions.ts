@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { QueryRejectedError } from '@temporalio/client';
 import type { Client, Connection } from '@temporalio/client';
 import { canonicalJson } from '../common/json.ts';
 import {
@@ -152,6 +153,8 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
         return await call(() => client.workflow.getHandle(executionId).query(stateQuery), QUERY_DEADLINE_MS);
       } catch (err) {
         if (isNotFound(err)) throw notFound(executionId);
+        // A workflow that was terminated cannot know it: its history does.
+        if (err instanceof QueryRejectedError) return await get(executionId);
         if (isOutage(err) && !isTimeout(err)) throw err;
         throw new ApiError('temporal_unavailable', 'no worker answered for this execution', { retryAfterS: 2 });
       }

@@ -30,7 +30,7 @@ export function connectTemporal({ connectionOptions, namespace }: CommonConfig['
   });
   const following = Connection.lazy({ ...options, interceptors: [] });
   return {
-    client: new Client({ connection, namespace }),
+    client: new Client({ connection, namespace, workflow: { queryRejectCondition: 'NOT_COMPLETED_CLEANLY' } }),
     following,
     close: async () => {
       await Promise.all([connection.close(), following.close()]);

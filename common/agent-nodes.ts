@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { z } from 'zod';
 import type { RetrySettings } from '../workflows/contract.ts';
 import type { Target, TargetType } from '../workflows/execution.ts';
@@ -17,7 +18,10 @@ const agentNodeConfig = z.strictObject({
   reasoners: z.array(name).optional(),
   skills: z.array(name).optional(),
   /** Sent with every call, for instance an Authorization header of the agent's. */
-  headers: z.record(z.string(), z.string()).optional(),
+  headers: z
+    .record(z.string(), z.string())
+    .refine(areHttpHeaders, 'must be names and values that HTTP allows')
+    .optional(),
   /** Limit of one call, in milliseconds. */
   timeout_ms: z.int().positive().optional(),
   retry: z
@@ -77,6 +81,18 @@ export function loadAgentNodes(env: { file?: string | undefined; json?: string |
   return parseAgentNodes(sources);
 }
 
+function areHttpHeaders(headers: Record<string, string>): boolean {
+  try {
+    for (const [name, value] of Object.entries(headers)) {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The target that `node.name` stands for, or what is wrong with it. */
 export function targetOf(node: AgentNode, targetName: string): Target | undefined {
   const type = typeOf(node, targetName);
@@ -114,7 +130,8 @@ function toAgentNode(node: string, config: z.infer<typeof agentNodeConfig>): Age
     url: url.replace(/\/+$/, ''),
     ...(reasoners && { reasoners }),
     ...(skills && { skills }),
-    headers: headers ?? {},
+    // In lower case, as ours are: theirs must not stand beside ours under another spelling.
+    headers: Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
     ...(timeout_ms !== undefined && { timeoutMs: timeout_ms }),
     retry: {
       ...(retry?.max_attempts !== undefined && { maximumAttempts: retry.max_attempts }),

@@ -5,6 +5,7 @@ import {
   CancelledFailure,
   condition,
   isCancellation,
+  patched,
   proxyActivities,
   setHandler,
   upsertSearchAttributes,
@@ -23,7 +24,7 @@ import { deliver, REPORT_GRACE_MS } from './delivery.ts';
 import { endingOfFailure, FAILURE_TYPES, timeoutEnding } from './endings.ts';
 import { isDelivered } from './execution.ts';
 import type { Ending, Outcome } from './execution.ts';
-import { append, cancelledEnding, initialState, outcomeOf } from './state.ts';
+import { append, cancelledEnding, cancelledError, initialState, outcomeOf } from './state.ts';
 import type { ExecutionState } from './state.ts';
 
 /** Stands for "no limit" where Temporal wants a number. */
@@ -48,7 +49,7 @@ export async function executeTarget(input: ExecuteTargetInput): Promise<Outcome>
       const delivered = () => deliver(state, input.policy.webhook);
       return agentIsUnaware ? Promise.all([tellAgent(state, outcome), delivered()]) : delivered();
     });
-  return close(outcome);
+  return close(state, outcome);
 }
 
 /** @returns what resolves at the agent's callback */
@@ -76,6 +77,7 @@ async function runToEnd(state: ExecutionState, input: ExecuteTargetInput, called
   const { timeoutMs } = input;
   const remainingMs = (limitMs: number) => workflowInfo().startTime.getTime() + limitMs - Date.now();
   try {
+    if (isCallbackDecisive(state)) return endingOfCallback(state);
     if (CancellationScope.current().consideredCancelled) return cancelledEnding(state);
     if (timeoutMs !== undefined && remainingMs(timeoutMs) <= 0) return timeoutEnding(timeoutMs);
 
@@ -88,6 +90,7 @@ async function runToEnd(state: ExecutionState, input: ExecuteTargetInput, called
     else if (!(await condition(isCalledBack, Math.max(1, remainingMs(timeoutMs))))) return timeoutEnding(timeoutMs);
     return endingOfCallback(state);
   } catch (err) {
+    if (isCallbackDecisive(state)) return endingOfCallback(state);
     if (isCancellation(err)) return cancelledEnding(state);
     return endingOfFailure(err, timeoutMs);
   }
@@ -148,6 +151,11 @@ function agentCallOptions(policy: ExecutionPolicy['agent'], remainingMs: number 
   };
 }
 
+/** The agent was told that its word is recorded: a cancel or a deadline that the same task brings cannot undo that. */
+function isCallbackDecisive(state: ExecutionState): boolean {
+  return state.callback !== undefined && patched('acknowledged-callback-decides');
+}
+
 function endingOfCallback(state: ExecutionState): Ending {
   if (!state.callback) throw ApplicationFailure.nonRetryable('no callback', 'ImpossibleState');
   const { callbackId: _, ...ending } = state.callback;
@@ -171,10 +179,14 @@ async function tellAgent(state: ExecutionState, outcome: Outcome): Promise<void>
 }
 
 /** Closes the workflow the way an operator expects to find it in the Temporal Web UI. */
-function close(outcome: Outcome): Outcome {
+function close(state: ExecutionState, outcome: Outcome): Outcome {
   if (outcome.status === 'succeeded') return outcome;
   const cancelRequested = CancellationScope.current().consideredCancelled;
-  if (outcome.status === 'cancelled' && cancelRequested) throw new CancelledFailure(outcome.error);
+  if (outcome.status === 'cancelled' && cancelRequested) {
+    // This close carries no message: readers of the history put it together from the reason, so it must be that one.
+    const isAsRead = outcome.error === cancelledError(state);
+    if (isAsRead || !patched('cancelled-in-other-words')) throw new CancelledFailure(outcome.error);
+  }
   if (outcome.status !== 'failed') publishOutcome(outcome);
   throw ApplicationFailure.create({
     message: outcome.error,

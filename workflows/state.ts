@@ -135,12 +135,11 @@ export function outcomeOf(state: ExecutionState, ending: Ending, at: string): Ou
 }
 
 export function cancelledEnding(state: ExecutionState): Ending {
-  const reason = state.cancelReason;
-  return {
-    status: 'cancelled',
-    error: reason === undefined ? 'Execution cancelled' : `Execution cancelled: ${reason}`,
-    category: 'cancelled',
-  };
+  return { status: 'cancelled', error: cancelledError(state), category: 'cancelled' };
+}
+
+export function cancelledError({ cancelReason }: ExecutionState): string {
+  return cancelReason === undefined ? 'Execution cancelled' : `Execution cancelled: ${cancelReason}`;
 }
 
 export function isOver(state: ExecutionState): boolean {

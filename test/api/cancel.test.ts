@@ -103,6 +103,8 @@ test("an operator's Terminate shows as cancelled and says so", async () => {
   const view = await system.end(id);
   assert.equal(view.status, 'cancelled');
   assert.equal(view.error, 'Terminated by an operator: spring cleaning');
+  const asked = await system.get(`/api/v1/executions/${id}`, { 'Cache-Control': 'no-cache' });
+  assert.deepEqual(asked.body, view, 'the workflow itself cannot know that it was terminated');
 });
 
 test('a sync caller whose execution is cancelled gets 409 with the outcome', async () => {
