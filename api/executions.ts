@@ -205,8 +205,9 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
       const state = await get(executionId);
       if (isOver(state)) throw conflict(state);
       const sent = await signalOpen(executionId, async () => {
-        // The request itself cannot carry a reason into workflow code.
-        if (reason !== undefined) await client.workflow.getHandle(executionId).signal(cancelReasonSignal, reason);
+        // The request itself cannot carry a reason into workflow code. The first one counts, and signals are bounded.
+        if (reason !== undefined && state.cancelReason === undefined)
+          await client.workflow.getHandle(executionId).signal(cancelReasonSignal, reason);
         await client.workflow.getHandle(executionId).cancel();
       });
       if (sent === 'closed') throw conflict(await get(executionId));

@@ -145,6 +145,7 @@ export function createProjection(
       if (event.workflowTaskStartedEventAttributes) workflowTime = toIso(event.eventTime);
       if (!state) return;
       if (event.workflowExecutionSignaledEventAttributes) return signaled(state, event);
+      if (event.workflowExecutionCancelRequestedEventAttributes) return append(state, { kind: 'cancel-requested' });
       if (event.activityTaskScheduledEventAttributes) return activityScheduled(state, event);
       const { activityTaskCompletedEventAttributes: completed, activityTaskFailedEventAttributes: failure } = event;
       if (completed)

@@ -31,6 +31,8 @@ export interface ExecutionState extends ExecutionContext {
   /** Not visible to clients: what decides races and retries. */
   callback?: AgentCallback;
   cancelReason?: string;
+  /** Known to readers of the history only: workflow code learns of it by the cancellation of its scope. */
+  cancelRequested?: true;
   requestMac?: string;
 }
 
@@ -39,6 +41,7 @@ export type LogEntry =
   | { kind: 'report'; report: AgentReport }
   | { kind: 'callback'; callback: AgentCallback }
   | { kind: 'cancel-reason'; reason: string }
+  | { kind: 'cancel-requested' }
   | { kind: 'outcome'; outcome: Outcome }
   | { kind: 'webhook-attempt'; attempt: WebhookAttempt };
 
@@ -79,6 +82,9 @@ export function append(state: ExecutionState, entry: LogEntry): void {
       return;
     case 'cancel-reason':
       state.cancelReason ??= entry.reason;
+      return;
+    case 'cancel-requested':
+      state.cancelRequested = true;
       return;
     case 'outcome':
       if (state.outcome) return;

@@ -34,6 +34,8 @@ interface Submitted {
   state: ExecutionState;
   /** The Idempotency-Key had been used for the same request before. */
   isReplay: boolean;
+  /** Milliseconds the execution may take, from its request and from how it was asked for; none means no limit. */
+  timeoutMs?: number;
 }
 
 export function executeRoutes(deps: AppDeps): Hono {
@@ -51,18 +53,19 @@ export function executeRoutes(deps: AppDeps): Hono {
       return answerWithin(c, await submit(c, undefined), waitedS * 1000);
     }
     const { syncLimitMs } = deps.limits;
-    return answerWithin(c, await submit(c, syncLimitMs), syncLimitMs + END_GRACE_MS, neverStarted);
+    const submitted = await submit(c, syncLimitMs);
+    const limitMs = submitted.timeoutMs ?? syncLimitMs;
+    return answerWithin(c, submitted, limitMs + END_GRACE_MS, (state) => neverStarted(c, state, limitMs));
   });
 
   /**
    * No worker has come in time. The first thing one will do is to end the execution as `timeout`, so the caller may
-   * be told now.
+   * be told now; unless the agent or a cancel request has had its say, which may then decide.
    */
-  function neverStarted(c: Context, { state, isReplay }: Submitted): Response | undefined {
-    if (state.status !== 'queued' || isReplay) return undefined;
-    const { syncLimitMs } = deps.limits;
-    const at = new Date(Date.parse(state.createdAt) + syncLimitMs).toISOString();
-    return finished(c, state, outcomeOf(state, timeoutEnding(syncLimitMs), at));
+  function neverStarted(c: Context, state: ExecutionState, limitMs: number): Response | undefined {
+    if (state.startedAt !== undefined || state.callback || state.cancelRequested) return undefined;
+    const at = new Date(Date.parse(state.createdAt) + limitMs).toISOString();
+    return finished(c, state, outcomeOf(state, timeoutEnding(limitMs), at));
   }
 
   /** Checks everything, starts the workflow, and returns only what Temporal has accepted. */
@@ -90,7 +93,7 @@ export function executeRoutes(deps: AppDeps): Hono {
     const state = isReplay ? await replay(c, executionId, fingerprint()) : initialState(executionId, input);
     c.header('X-Execution-ID', state.executionId);
     c.header('X-Run-ID', state.runId);
-    return { state, isReplay };
+    return { state, isReplay, ...(mayTakeMs !== Infinity && { timeoutMs: mayTakeMs }) };
   }
 
   async function replay(c: Context, executionId: string, fingerprint: string): Promise<ExecutionState> {
@@ -107,7 +110,7 @@ export function executeRoutes(deps: AppDeps): Hono {
     c: Context,
     submitted: Submitted,
     waitMs: number,
-    unfinished?: (c: Context, submitted: Submitted) => Response | undefined,
+    unfinished?: (state: ExecutionState) => Response | undefined,
   ): Promise<Response> {
     const { state, isReplay } = submitted;
     const { executionId } = state;
@@ -128,8 +131,8 @@ export function executeRoutes(deps: AppDeps): Hono {
     });
     if (latest?.outcome) return finished(c, latest, latest.outcome);
     if (signal.aborted) return c.body(null, CLIENT_GONE);
-    const now = { state: latest ?? state, isReplay };
-    return unfinished?.(c, now) ?? accepted(c, now.state);
+    const now = latest ?? state;
+    return (isReplay ? undefined : unfinished?.(now)) ?? accepted(c, now);
   }
 
   return app;

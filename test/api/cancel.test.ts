@@ -56,6 +56,19 @@ test('cancelling what has ended is 409, and what never was 404', async () => {
   assert.equal((await system.post(`/api/v1/executions/exec_${'0'.repeat(32)}/cancel`)).status, 404);
 });
 
+test('cancelling again is no news: the first reason stands, and signals are not spent on it', async (t) => {
+  const unattended = await startSystem(t, { agentNodes: { slow: agent.url }, withWorker: false });
+  const { body } = await unattended.post('/api/v1/execute/async/slow.work');
+  for (let again = 0; again < 5; again++) {
+    const cancel = `/api/v1/executions/${body.execution_id}/cancel`;
+    assert.equal((await unattended.post(cancel, { reason: `r${again}` })).status, 202);
+  }
+  const { events } = await system.client.workflow.getHandle(body.execution_id).fetchHistory();
+  assert.equal(events?.filter((event) => event.workflowExecutionSignaledEventAttributes).length, 1);
+  await unattended.startWorker();
+  assert.equal((await unattended.end(body.execution_id)).error, 'Execution cancelled: r0');
+});
+
 test('the call of an agent that is still answering is cut', async (t) => {
   let isCut: () => void = () => undefined;
   const cut = new Promise<void>((resolve) => (isCut = resolve));

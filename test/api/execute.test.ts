@@ -266,13 +266,14 @@ test('input and result near the limit come through, webhook and redelivery inclu
 
 test('a sync call that no worker has seen in its time is 504, and ends as timeout when one comes', async (t) => {
   const agent = await obedientAgent(t);
-  const limits = { syncLimitMs: 500 };
+  const limits = { syncLimitMs: 60_000 };
   const system = await startSystem(t, { agentNodes: { a: agent.url }, limits, withWorker: false });
-  const { status, body } = await system.post('/api/v1/execute/a.x', {});
+  const { status, body } = await system.post('/api/v1/execute/a.x', { timeout_ms: 500 });
   assert.equal(status, 504);
   assert.equal(body.error, 'Agent timeout');
   assert.equal(body.details, 'Execution exceeded 0.5 second limit');
   await system.startWorker();
-  assert.equal((await system.end(body.execution_id)).status, 'timeout');
+  const view = await system.end(body.execution_id);
+  assert.deepEqual([view.status, view.error_details], ['timeout', body.details]);
   assert.equal(agent.received.length, 0);
 });

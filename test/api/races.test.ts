@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { executionIdOfKey } from '../../api/ids.ts';
 import { acceptingAgent, isCallOf } from '../support/agents.ts';
 import { httpServer } from '../support/http-server.ts';
 import { startSystem } from '../support/system.ts';
@@ -50,4 +51,31 @@ test('a callback taken while no worker was there decides, also against a cancel,
   assert.equal((await system.end(working)).status, 'succeeded');
   const view = await system.end(gone);
   assert.deepEqual([view.status, view.error], ['cancelled', 'nobody home']);
+});
+
+test('a sync call without a worker is not told timeout once its agent or a canceller has spoken', async (t) => {
+  const agent = await acceptingAgent(t);
+  const limits = { syncLimitMs: 500 };
+  const system = await startSystem(t, { agentNodes: { a: agent.url }, limits, withWorker: false });
+  const meanwhile = [
+    ['succeeded', 'status', { status: 'succeeded', result: 1 }],
+    ['cancelled', 'cancel', {}],
+    ['cancelled', 'cancel', { reason: 'r' }],
+  ] as const;
+  const calls = meanwhile.map(async ([end, said, body], index) => {
+    const key = `key-${system.taskQueue}-${index}`;
+    const id = executionIdOfKey(key);
+    const answer = system.post('/api/v1/execute/a.x', {}, { 'Idempotency-Key': key });
+    while ((await system.get(`/api/v1/executions/${id}`)).status === 404);
+    const { status } = await system.post(`/api/v1/executions/${id}/${said}`, body);
+    assert.ok(status === 200 || status === 202, `${said}: ${status}`);
+    return { end, id, ...(await answer) };
+  });
+  const answers = await Promise.all(calls);
+  for (const { end, id, status, headers } of answers) {
+    assert.equal(status, 202, end);
+    assert.equal(headers.get('Location'), `/api/v1/executions/${id}`);
+  }
+  await system.startWorker();
+  for (const { end, id } of answers) assert.equal((await system.end(id)).status, end);
 });
