@@ -47,8 +47,10 @@ export interface Preference {
 /** `Prefer` (RFC 7240): `respond-async` and `wait=<seconds>`; what is not understood is ignored. */
 export function preference(c: Context): Preference {
   const read: Preference = { respondAsync: false, waitS: undefined };
-  for (const part of (c.req.header('Prefer') ?? '').split(/[,;]/)) {
-    const [name = '', value = ''] = part.split('=', 2).map((text) => text.trim().toLowerCase());
+  for (const preferred of (c.req.header('Prefer') ?? '').split(',')) {
+    // What follows a semicolon are parameters of the preference before it, and ours take none.
+    const [withoutParameters = ''] = preferred.split(';', 1);
+    const [name = '', value = ''] = withoutParameters.split('=', 2).map((text) => text.trim().toLowerCase());
     if (name === 'respond-async') read.respondAsync = true;
     if (name === 'wait' && /^"?\d{1,6}"?$/.test(value)) read.waitS ??= Number(value.replaceAll('"', ''));
   }

@@ -10,6 +10,8 @@ import { EXECUTION_STATUSES, TARGET_TYPES } from '../workflows/execution.ts';
 const MAX_HEADERS = 20;
 const MAX_HEADER_NAME = 256;
 const MAX_HEADER_VALUE = 4096;
+/** Of all together: they travel sealed beside the result, in a payload that Temporal takes whole or not at all. */
+const MAX_HEADERS_BYTES = 16 * 1024;
 const MAX_TIMEOUT_MS = 30 * 24 * 3_600_000;
 /** Headers that belong to the connection, to the body or to our signatures. */
 const RESERVED_HEADER =
@@ -25,6 +27,8 @@ const webhookUrl = z
 
 const webhookHeaders = z.record(z.string(), z.string().max(MAX_HEADER_VALUE)).superRefine((headers, ctx) => {
   const names = Object.keys(headers);
+  if (Buffer.byteLength(JSON.stringify(headers)) > MAX_HEADERS_BYTES)
+    ctx.addIssue({ code: 'custom', message: `at most ${MAX_HEADERS_BYTES} bytes of names and values` });
   if (names.length > MAX_HEADERS) ctx.addIssue({ code: 'custom', message: `at most ${MAX_HEADERS} headers` });
   for (const name of names.slice(0, MAX_HEADERS)) {
     const flaw = headerFlaw(name, headers[name] ?? '');

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { z } from 'zod';
 import { DEFAULT_TASK_QUEUE } from '../workflows/contract.ts';
-import { loadAgentNodes } from './agent-nodes.ts';
+import { AgentNodesError, loadAgentNodes } from './agent-nodes.ts';
 import type { AgentNodeDirectory } from './agent-nodes.ts';
-import { createSealer, parseSecretKeys } from './sealing.ts';
+import { createSealer, parseSecretKeys, SealingError } from './sealing.ts';
 import type { Sealer } from './sealing.ts';
 
 /** A setting that cannot be used: one line for whoever started the process. */
@@ -58,11 +58,23 @@ export function loadCommonConfig(env: NodeJS.ProcessEnv): CommonConfig {
   return {
     taskQueue: read.PERDURE_TASK_QUEUE,
     agentNodes: loadAgentNodes({ file: read.PERDURE_AGENT_NODES_FILE, json: read.PERDURE_AGENT_NODES }),
-    sealer: createSealer(parseSecretKeys(secretKeysText(read.PERDURE_SECRET_KEYS, read.PERDURE_SECRET_KEYS_FILE))),
+    sealer: createSealer(secretKeys(read.PERDURE_SECRET_KEYS, read.PERDURE_SECRET_KEYS_FILE)),
     maxResultBytes: read.PERDURE_MAX_RESULT_BYTES,
     logLevel: read.PERDURE_LOG_LEVEL,
     temporal: { ...temporal, namespace: namespace ?? 'default' },
   };
+}
+
+function secretKeys(keys: string | undefined, file: string | undefined): Map<string, Buffer> {
+  const text = secretKeysText(keys, file);
+  try {
+    return parseSecretKeys(text);
+  } catch (err) {
+    if (!(err instanceof SealingError)) throw err;
+    throw new ConfigError(
+      keys === undefined ? `PERDURE_SECRET_KEYS_FILE ${file}: ${err.message}` : `PERDURE_SECRET_KEYS: ${err.message}`,
+    );
+  }
 }
 
 function secretKeysText(keys: string | undefined, file: string | undefined): string {
@@ -88,12 +100,17 @@ function stringsOf(env: NodeJS.ProcessEnv): Record<string, string> {
 /** Runs a process entry; a setting that cannot be used is one line and exit code 1, not a stack trace. */
 export function runMain(name: string, main: () => Promise<void>): void {
   main().catch((err: unknown) => {
-    const isPlain = err instanceof Error && PLAIN_ERRORS.has(err.constructor.name);
-    const text =
-      err instanceof Error ? (isPlain ? err.message : (err.stack ?? `${err.name}: ${err.message}`)) : String(err);
+    const text = isSettingError(err)
+      ? err.message
+      : err instanceof Error
+        ? (err.stack ?? `${err.name}: ${err.message}`)
+        : String(err);
     process.stderr.write(`${name}: ${text}\n`);
     process.exit(1);
   });
 }
 
-const PLAIN_ERRORS = new Set(['ConfigError', 'AgentNodesError', 'SealingError']);
+/** Whether an error is about a setting, and its message enough for whoever made that setting. */
+export function isSettingError(err: unknown): err is Error {
+  return err instanceof ConfigError || err instanceof AgentNodesError;
+}

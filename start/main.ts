@@ -1,13 +1,12 @@
-import { chmodSync, mkdirSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { relative } from 'node:path';
 import { HELP, readArguments, StartError } from './arguments.ts';
 import { createChild } from './child.ts';
 import type { Child, ChildSpec } from './child.ts';
 import { createGuard } from './guard.ts';
 import { isPortFree } from './ports.ts';
+import { checkServiceSettings, prepareDataDir } from './preparation.ts';
 import { findExamples, serviceSpecs, temporalSpec } from './processes.ts';
 import { untilReady } from './readiness.ts';
-import { ensureSecretKeys } from './secret-keys.ts';
 import { readSettings } from './settings.ts';
 import type { Settings } from './settings.ts';
 import { welcome } from './welcome.ts';
@@ -23,13 +22,10 @@ async function main(): Promise<void> {
 
   const settings = readSettings(process.env);
   await checkPorts(settings);
-  const logDir = join(settings.dataDir, 'logs');
-  // 0700 whatever the umask; a folder that was there before is tightened too, for it holds keys and histories.
-  mkdirSync(logDir, { recursive: true, mode: 0o700 });
-  chmodSync(settings.dataDir, 0o700);
-  if (settings.secretKeysFile !== undefined) ensureSecretKeys(settings.secretKeysFile);
+  prepareDataDir(settings);
+  checkServiceSettings(settings, process.env);
 
-  const supervisor = createSupervisor(logDir);
+  const supervisor = createSupervisor(settings.logDir);
   stopOnSignals(supervisor);
   try {
     if (settings.temporal.embedded) await startTemporal(supervisor, settings);
@@ -39,7 +35,7 @@ async function main(): Promise<void> {
     say('starting worker, API and agents');
     await untilReady(supervisor.services(), say, supervisor.isStopping);
     if (supervisor.isStopping()) return;
-    say(welcome(settings, examples, supervisor.children(), shortPath(logDir)));
+    say(welcome(settings, examples, supervisor.children(), shortPath(settings.logDir)));
   } catch (err) {
     say(describe(err));
     await supervisor.stop();

@@ -56,9 +56,10 @@ export function temporalSpec(
   };
 }
 
-export function serviceSpecs(settings: Settings, examples: Example[], env: NodeJS.ProcessEnv): ChildSpec[] {
+/** The environment of worker and API. */
+export function serviceEnv(settings: Settings, examples: Example[], env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const exampleNodes = Object.fromEntries(examples.map(({ node, port }) => [node, `http://127.0.0.1:${port}`]));
-  const service: NodeJS.ProcessEnv = {
+  return {
     ...(settings.temporal.embedded ? embeddedTemporalEnv(settings.temporal, env) : env),
     HOST: settings.host,
     PORT: String(settings.port),
@@ -66,6 +67,10 @@ export function serviceSpecs(settings: Settings, examples: Example[], env: NodeJ
     PERDURE_AGENT_NODES: JSON.stringify({ ...exampleNodes, ...settings.agentNodes }),
     ...(settings.secretKeysFile !== undefined && { PERDURE_SECRET_KEYS_FILE: settings.secretKeysFile }),
   };
+}
+
+export function serviceSpecs(settings: Settings, examples: Example[], env: NodeJS.ProcessEnv): ChildSpec[] {
+  const service = serviceEnv(settings, examples, env);
   return [
     { name: 'worker', ...script('worker/main.ts'), env: service },
     {

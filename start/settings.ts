@@ -10,6 +10,7 @@ export interface Settings {
   host: string;
   port: number;
   dataDir: string;
+  logDir: string;
   /** Undefined where the keys come from the environment or from a file of the user's. */
   secretKeysFile: string | undefined;
   /** The API as agents reach it. */
@@ -49,6 +50,7 @@ export function readSettings(processEnv: NodeJS.ProcessEnv): Settings {
     host,
     port,
     dataDir,
+    logDir: join(dataDir, 'logs'),
     secretKeysFile: hasOwnKeys ? undefined : join(dataDir, 'secret-keys'),
     publicUrl: env['PERDURE_PUBLIC_URL'] ?? `http://${isLocal ? '127.0.0.1' : urlHost(host)}:${port}`,
     localUrl: `http://${isLocal ? 'localhost' : urlHost(host)}:${port}`,

@@ -442,6 +442,8 @@ test('webhook headers cannot inject, displace what is ours, or be too many or to
     assert.match((await withHeaders({ [name]: 'x' })).join(), /cannot be chosen/, name);
   const many = Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`x-${i}`, 'v']));
   assert.deepEqual(await withHeaders(many), ['$.webhook.headers: at most 20 headers']);
+  const large = Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`x-${i}`, 'v'.repeat(4000)]));
+  assert.deepEqual(await withHeaders(large), ['$.webhook.headers: at most 16384 bytes of names and values']);
   assert.match(
     (await withHeaders({ 'x-a': { secret: CANARY } })).join(),
     /^\$\.webhook\.headers\.x-a: .*expected string/,
@@ -619,6 +621,8 @@ test('a Prefer that makes no sense is ignored', async () => {
     '=',
     'respond-asynchronously',
     'return=minimal',
+    'return=minimal; wait=1',
+    'foo; respond-async',
     ';;;,,,',
     'x'.repeat(4000),
   ]) {

@@ -68,6 +68,29 @@ test('settings that cannot be used are one line each', async () => {
   }
 });
 
+test('what worker or API could not use is said before anything is started, by the name of the variable', async (t) => {
+  const env = {
+    ...process.env,
+    PORT: String(await freePort()),
+    TEMPORAL_ADDRESS: '127.0.0.1:1',
+    PERDURE_DATA_DIR: await tempFolder(t),
+  };
+  for (const [name, value] of [
+    ['PERDURE_DATA_DIR', process.execPath],
+    ['PERDURE_PUBLIC_URL', 'not a url'],
+    ['PERDURE_SECRET_KEYS', 'short'],
+    ['PERDURE_SECRET_KEYS_FILE', '/nowhere/keys'],
+    ['PERDURE_WEBHOOK_TIMEOUT_MS', 'soon'],
+    ['PERDURE_MAX_CONCURRENT_ACTIVITIES', '0'],
+    ['PERDURE_AGENT_NODES', '{"mine":"ftp://127.0.0.1"}'],
+  ] as const) {
+    const { code, stdout, stderr } = await start([], { ...env, [name]: value });
+    assert.equal(code, 1, name);
+    assert.match(stderr, new RegExp(`^perdure: ${name}\\b.+\\n$`), name);
+    assert.equal(stdout, '', name);
+  }
+});
+
 test('an old Node gets one line that newer syntax could not give it', async () => {
   const file = join(ROOT, 'start/require-node.cjs');
   const asVersion = (version: string) =>
