@@ -2,6 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 
+/** Processes by the name they have in the report; several of one kind share a name. */
+export type Pids = Record<string, number[]>;
+
 /** CPU time since boot or start, in milliseconds. */
 export interface CpuReading {
   atMs: number;
@@ -27,9 +30,14 @@ const MAX_STEAL_PCT = 1;
 const TICK_MS = 10;
 const isLinux = process.platform === 'linux';
 
-export function readCpu(pids: Record<string, number>): CpuReading {
-  const processMs = isLinux ? readProcFs(pids) : readPs(pids);
-  return { atMs: performance.now(), ...readMachine(), processMs };
+export function readCpu(pids: Pids): CpuReading {
+  const msOf = isLinux ? processMsOf : readPs(Object.values(pids).flat());
+  const sums = Object.entries(pids).map(([name, group]) => [name, group.reduce((sum, pid) => sum + msOf(pid), 0)]);
+  return {
+    atMs: performance.now(),
+    ...readMachine(),
+    processMs: Object.fromEntries(sums) as Record<string, number>,
+  };
 }
 
 export function cpuBetween(before: CpuReading, after: CpuReading): CpuUse {
@@ -60,17 +68,32 @@ function readMachine(): { busyMs: number; stealMs: number } {
   return { busyMs: (user + nice + system) * TICK_MS, stealMs: steal * TICK_MS };
 }
 
-function readProcFs(pids: Record<string, number>): Record<string, number> {
-  const times = Object.entries(pids).map(([name, pid]) => {
-    // The second field is the command in parentheses and may itself contain spaces.
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ', 2)[1]?.split(' ') ?? [];
-    return [name, (Number(fields[11]) + Number(fields[12])) * TICK_MS];
-  });
-  return Object.fromEntries(times) as Record<string, number>;
+/** With its children, those that it has waited for included: PostgreSQL works in a process per connection. */
+function processMsOf(pid: number): number {
+  return childrenOf(pid).reduce((sum, child) => sum + ownMsOf(child), ownMsOf(pid));
 }
 
-function readPs(pids: Record<string, number>): Record<string, number> {
-  const output = execFileSync('ps', ['-o', 'pid=,time=', '-p', Object.values(pids).join(',')], { encoding: 'utf8' });
+function ownMsOf(pid: number): number {
+  // The second field is the command in parentheses and may itself contain spaces.
+  const fields = readIfThere(`/proc/${pid}/stat`).split(') ', 2)[1]?.split(' ').slice(11, 15) ?? [];
+  return fields.reduce((sum, ticks) => sum + Number(ticks) * TICK_MS, 0);
+}
+
+function childrenOf(pid: number): number[] {
+  return readIfThere(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
+}
+
+/** A process may end between two looks at it. */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function readPs(pids: number[]): (pid: number) => number {
+  const output = execFileSync('ps', ['-o', 'pid=,time=', '-p', pids.join(',')], { encoding: 'utf8' });
   const msOf = new Map(
     output
       .trim()
@@ -81,5 +104,5 @@ function readPs(pids: Record<string, number>): Record<string, number> {
         1000 * time.split(':').reduce((sum, part) => 60 * sum + Number(part), 0),
       ]),
   );
-  return Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, msOf.get(pid) ?? 0]));
+  return (pid) => msOf.get(pid) ?? 0;
 }

@@ -69,3 +69,38 @@ export async function closedLoop({ concurrency, warmUpMs, measureMs, turn, onWin
   await Promise.all(lanes);
   return { turns, seconds, errors };
 }
+
+export interface OpenLoad {
+  ratePerS: number;
+  count: number;
+  turn: () => Promise<Turn>;
+}
+
+/**
+ * Sends at fixed times, whether or not what was sent before is done: what users do who know nothing of each other.
+ * Times count from the scheduled send, so that a sender that is held up hides nothing.
+ */
+export async function openLoop({ ratePerS, count, turn }: OpenLoad): Promise<{ turns: Turn[]; errors: string[] }> {
+  const turns: Turn[] = [];
+  const errors: string[] = [];
+  const startsAt = performance.now();
+  const one = async (scheduledAt: number) => {
+    await sleep(Math.max(0, scheduledAt - performance.now()));
+    const lateMs = Math.max(0, performance.now() - scheduledAt);
+    try {
+      turns.push(later(await turn(), lateMs));
+    } catch (err) {
+      errors.push(err instanceof Error ? err.message : String(err));
+    }
+  };
+  await Promise.all(Array.from({ length: count }, (_, i) => one(startsAt + (i * 1000) / ratePerS)));
+  return { turns, errors };
+}
+
+function later({ answerMs, webhookMs, ...turn }: Turn, lateMs: number): Turn {
+  return {
+    ...turn,
+    ...(answerMs !== undefined && { answerMs: answerMs + lateMs }),
+    ...(webhookMs !== undefined && { webhookMs: webhookMs + lateMs }),
+  };
+}

@@ -1,11 +1,12 @@
 import { isNoisy } from './cpu.ts';
 import type { CpuUse } from './cpu.ts';
 import type { Turn } from './load.ts';
-import { PROCESS_NAMES } from './processes.ts';
-import type { ProcessName } from './processes.ts';
+import type { PeerName } from './peers/peer.ts';
 import { median, quantile } from './statistics.ts';
-import { SUBJECTS } from './subjects.ts';
+import { PEER_OF, SUBJECTS } from './subjects.ts';
 import type { SubjectName } from './subjects.ts';
+import { errorLine, factLines, noiseLine } from './suite.ts';
+import { number, table } from './table.ts';
 
 /** One subject under one concurrency for a few seconds. */
 export interface Block {
@@ -21,12 +22,11 @@ export interface Block {
 }
 
 export interface RunFacts {
-  command: string;
-  date: string;
-  machine: string;
   serverVersion: string;
   rounds: number;
   seconds: number;
+  /** What there is to say about peers. */
+  notes: string[];
 }
 
 type Metric = (block: Block) => number;
@@ -40,6 +40,10 @@ const EXECUTION_SUBJECTS: SubjectName[] = [
   'perdureBoth',
   'bareStart',
   'perdureStart',
+  'restateBoth',
+  'dbosBoth',
+  'restateStart',
+  'dbosStart',
 ];
 const READ_SUBJECTS: SubjectName[] = ['describe', 'poll'];
 
@@ -50,11 +54,29 @@ const p50 =
   (block) =>
     median(times(block, timing));
 const rate: Metric = ({ turns, seconds }) => turns.length / seconds;
+/** Whose processes work in the blocks of a subject, by the column that shows them. Of others only the idling is left out. */
+interface Roles {
+  server: string[];
+  api: string[];
+  worker: string[];
+}
+
+const OURS: Roles = { server: ['server'], api: ['api'], worker: ['worker', 'bare worker'] };
+const PEER_ROLES: Record<PeerName, Roles> = {
+  restate: { server: ['restate server'], api: [], worker: ['restate service'] },
+  dbos: { server: ['postgres'], api: [], worker: ['dbos service'] },
+};
+
+function rolesOf(subject: SubjectName): Roles {
+  const peer = PEER_OF[subject];
+  return peer ? PEER_ROLES[peer] : OURS;
+}
+
 const cpuOf =
-  (...names: readonly ProcessName[]): Metric =>
-  ({ cpu, turns }) =>
-    names.reduce((sum, name) => sum + (cpu.processMs[name] ?? 0), 0) / turns.length;
-const cpuOfAll = cpuOf(...PROCESS_NAMES);
+  (namesOf: (roles: Roles) => string[]): Metric =>
+  ({ subject, cpu, turns }) =>
+    namesOf(rolesOf(subject)).reduce((sum, name) => sum + (cpu.processMs[name] ?? 0), 0) / turns.length;
+const cpuOfAll = cpuOf(({ server, api, worker }) => [...server, ...api, ...worker, 'agent', 'client']);
 
 interface Comparison {
   title: string;
@@ -98,7 +120,40 @@ const COMPARISONS: Comparison[] = [
   { title: '(4) status poll, against a direct HTTP call: p50', ...httpFloor, metric: p50('answerMs') },
 ];
 
-const NOTES = `## How to read this
+const PEER_TITLES: Record<PeerName, string> = { restate: 'Restate', dbos: 'DBOS' };
+
+const PEER_COMPARISONS: Comparison[] = (['restate', 'dbos'] as const).flatMap((peer) => {
+  const start = { over: 'perdureStart', under: `${peer}Start` } as const;
+  const both = { over: 'perdureBoth', under: `${peer}Both` } as const;
+  const title = PEER_TITLES[peer];
+  return [
+    { title: `${title}: submit to webhook, async: p50`, ...start, metric: p50('webhookMs') },
+    { title: `${title}: submit to webhook, async: rate`, ...start, metric: rate },
+    { title: `${title}: submit to webhook, async: CPU per execution`, ...start, metric: cpuOfAll },
+    { title: `${title}: sync + webhook: p50 of the answer`, ...both, metric: p50('answerMs') },
+    { title: `${title}: sync + webhook: rate`, ...both, metric: rate },
+    { title: `${title}: sync + webhook: CPU per execution`, ...both, metric: cpuOfAll },
+  ];
+});
+
+const AGENTFIELD = `### AgentField, measured elsewhere
+
+AgentField's control plane is in no package index, so it is not in this run. These figures were taken on another 2-core
+machine with its versions 0.1.5 / 0.1.128-rc.3 on SQLite, with the same kind of closed loop: they give an order of
+magnitude, not a ratio to the numbers above. It keeps accepted work in memory: a crash loses it.
+
+| | c=1 p50 (p99) ms | c=16 p50 ms |
+|---|---:|---:|
+| direct agent call | 0.25 | |
+| sync execute | 3.4-4.0 (11-13) / 3.6-4.6 (11-13) | 46-51 / 48-67, at 308-342 / 217-326 per s |
+| submit | 2.5-3.0 / 3.2-5.8 | |
+| submit to webhook | 4.4-5.3 (13) / 5.0-6.2 (15) | 58-73 / 84-95 |
+| status GET | 0.35-0.40 / 0.40-0.50 | 1.3-2.9 / 3.0-4.5 |
+
+CPU per execution: sync 2.8-3.8 / 3.0-4.5 ms, with webhook 3.7-5.2 / 5.3-6.5 ms. Resident with 1,000 acknowledged in
+flight: 40 / 51 MB. Cold start: 75-214 ms.`;
+
+const NOTES = `### How to read this
 
 - Every number is from one run on one machine: compare within it only. Blocks of all subjects alternate, forwards and
   backwards; a ratio is taken per round between two blocks of that round. Shown is the median, and from least to
@@ -116,6 +171,10 @@ const NOTES = `## How to read this
   workflow then, which overlaps the next turn. CPU per execution counts it for all.
 - Perdure's webhook is signed and its URL sealed in history, it registers two search attributes, and its API writes a
   log line per execution; the bare SDK does none of that.
+- With \`--peers\`: D and E do the same two steps, durable, over the way their users go in: Restate by its HTTP ingress
+  into a service of its Node SDK, DBOS inside a small HTTP server of ours, with PostgreSQL. Both have their default
+  settings, fsync included. Theirs is less: no signed webhook, no attempts to read, no status API of its own. "server" is
+  Restate's server or PostgreSQL, "worker" the service. A sync answer of theirs comes after both steps.
 - One HTTP round trip is the least that a poll can take: the last line of the ratios compares it with row A.
 - CPU is user and system time of each process within the window, per turn that ended in it. "client" is the benchmark
   itself: for B it holds the Temporal client, for both the webhook receiver. p99 is over all turns of all counted
@@ -126,42 +185,39 @@ const NOTES = `## How to read this
 export function renderReport(blocks: Block[], facts: RunFacts): string {
   const concurrencies = [...new Set(blocks.map((block) => block.concurrency))];
   return [
-    '# Benchmark results',
+    '## Cost: latency, rate and CPU in a closed loop',
     '',
-    `- Date: ${facts.date}`,
-    `- Command: \`${facts.command}\` (${facts.rounds} blocks of ${facts.seconds} s per point)`,
-    `- Machine: ${facts.machine}`,
-    `- Temporal server: ${facts.serverVersion}, development server on SQLite with the flags of \`temporal-dev.sh\``,
-    ...noiseLines(blocks),
+    ...factLines(facts.serverVersion),
+    `- Blocks: ${facts.rounds} of ${facts.seconds} s per point`,
+    ...facts.notes.map((note) => `- ${note}`),
+    noiseLine(blocks.map((block) => block.cpu)),
+    errorLine(blocks.flatMap((block) => block.errors)),
     '',
-    '## Perdure divided by the bare SDK',
+    '### Perdure divided by the bare SDK',
     '',
     table(
       ['', ...concurrencies.map((c) => `c=${c}`), 'aim', 'met'],
       COMPARISONS.map((comparison) => comparisonRow(blocks, comparison, concurrencies)),
     ),
     '',
-    ...concurrencies.flatMap((c) => [`## Executions, c=${c}`, '', executionTable(blocks, c), '']),
-    '## Reads of a running execution',
+    ...peerLines(blocks, concurrencies),
+    ...concurrencies.flatMap((c) => [`### Executions, c=${c}`, '', executionTable(blocks, c), '']),
+    '### Reads of a running execution',
     '',
     readTable(blocks, concurrencies),
+    '',
+    AGENTFIELD,
     '',
     NOTES,
     '',
   ].join('\n');
 }
 
-function noiseLines(blocks: Block[]): string[] {
-  const noisy = blocks.filter((block) => isNoisy(block.cpu)).length;
-  const foreign = blocks.map((block) => block.cpu.foreignPct);
-  const steal = blocks.map((block) => block.cpu.stealPct);
-  const span = (values: number[]) => `${median(values).toFixed(1)} % (up to ${Math.max(...values).toFixed(1)} %)`;
-  const errors = blocks.flatMap((block) => block.errors);
-  const kinds = [...new Set(errors)].slice(0, 3).join('; ');
-  return [
-    `- Noise: ${noisy} of ${blocks.length} blocks noisy; foreign CPU ${span(foreign)}, steal ${span(steal)}, median and worst block`,
-    `- Failed turns: ${errors.length}${kinds && ` (${kinds})`}`,
-  ];
+function peerLines(blocks: Block[], concurrencies: number[]): string[] {
+  const here = PEER_COMPARISONS.filter(({ under }) => blocks.some((block) => block.subject === under));
+  if (here.length === 0) return [];
+  const rows = here.map((comparison) => comparisonRow(blocks, comparison, concurrencies).slice(0, -2));
+  return ['### Perdure divided by a peer', '', table(['', ...concurrencies.map((c) => `c=${c}`)], rows), ''];
 }
 
 function comparisonRow(blocks: Block[], { title, over, under, metric, aim }: Comparison, concurrencies: number[]) {
@@ -205,7 +261,9 @@ function executionTable(blocks: Block[], concurrency: number): string {
     'transitions',
     'blocks',
   ];
-  const rows = EXECUTION_SUBJECTS.map((subject) => {
+  const isMeasured = (subject: SubjectName) =>
+    PEER_OF[subject] === undefined || blocks.some((block) => block.subject === subject);
+  const rows = EXECUTION_SUBJECTS.filter(isMeasured).map((subject) => {
     const { used, label } = countedBlocks(blocks, subject, concurrency);
     const middle = (metric: Metric, digits = 1) => number(median(used.map(metric)), digits);
     return [
@@ -215,11 +273,11 @@ function executionTable(blocks: Block[], concurrency: number): string {
       middle(p50('webhookMs')),
       pooledP99(used, 'webhookMs'),
       middle(rate),
-      middle(cpuOf('server')),
-      middle(cpuOf('api')),
-      middle(cpuOf('worker', 'bare worker')),
-      middle(cpuOf('client')),
-      middle(cpuOf('agent')),
+      middle(cpuOf((roles) => roles.server)),
+      middle(cpuOf((roles) => roles.api)),
+      middle(cpuOf((roles) => roles.worker)),
+      middle(cpuOf(() => ['client'])),
+      middle(cpuOf(() => ['agent'])),
       middle((block) => block.size?.events ?? Number.NaN, 0),
       middle((block) => block.size?.transitions ?? Number.NaN, 0),
       label,
@@ -240,9 +298,18 @@ function readTable(blocks: Block[], concurrencies: number[]): string {
         middle(p50('answerMs'), 2),
         pooledP99(used, 'answerMs'),
         middle(rate, 0),
-        middle(cpuOf('server'), 3),
-        middle(cpuOf('api'), 3),
-        middle(cpuOf('client'), 3),
+        middle(
+          cpuOf((roles) => roles.server),
+          3,
+        ),
+        middle(
+          cpuOf((roles) => roles.api),
+          3,
+        ),
+        middle(
+          cpuOf(() => ['client']),
+          3,
+        ),
         label,
       ];
     }),
@@ -266,17 +333,4 @@ function pooledP99(blocks: Block[], timing: Timing): string {
     ),
     1,
   );
-}
-
-function number(value: number, digits: number): string {
-  return Number.isFinite(value) ? value.toFixed(digits) : '';
-}
-
-/** A Markdown table that is also readable as it stands. */
-function table(header: string[], rows: string[][]): string {
-  const widths = header.map((cell, i) => Math.max(cell.length, ...rows.map((row) => row[i]?.length ?? 0)));
-  const line = (cells: string[]) =>
-    `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join(' | ')} |`;
-  const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
-  return [line(header), line(rule), ...rows.map(line)].join('\n');
 }

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import type { WorkflowHandle } from '@temporalio/client';
-import { Agent, request } from 'undici';
 import type { callAgentAndNotify, callAgentOnly } from './baseline-workflows.ts';
+import { createBenchClient, INPUT, WEBHOOK_SECRET } from './client.ts';
+import type { BenchClient } from './client.ts';
 import type { Turn } from './load.ts';
+import type { Peer, PeerName } from './peers/peer.ts';
 import { NODE_NAME } from './processes.ts';
 import type { Stand } from './processes.ts';
 import { startReceiver } from './receiver.ts';
@@ -19,8 +21,20 @@ export const SUBJECTS = {
   perdureStart: 'C Perdure async submit + webhook',
   describe: 'B describe() of a running execution',
   poll: 'C Perdure GET of a watched, running execution',
+  restateBoth: 'D Restate call + webhook',
+  dbosBoth: 'E DBOS call + webhook',
+  restateStart: 'D Restate /send + webhook',
+  dbosStart: 'E DBOS submit + webhook',
 } as const;
 export type SubjectName = keyof typeof SUBJECTS;
+
+/** Subjects that need a peer. */
+export const PEER_OF: Partial<Record<SubjectName, PeerName>> = {
+  restateBoth: 'restate',
+  restateStart: 'restate',
+  dbosBoth: 'dbos',
+  dbosStart: 'dbos',
+};
 
 export interface Subjects {
   turns: Record<SubjectName, () => Promise<Turn>>;
@@ -30,60 +44,35 @@ export interface Subjects {
   close: () => Promise<void>;
 }
 
-const MAX_CONNECTIONS = 256;
 const CLOSE_DEADLINE_MS = 5_000;
 
-/** About 260 bytes of JSON, as a question to an agent looks. */
-const INPUT = {
-  question: 'Which of the three suppliers can deliver the replacement pumps before the end of the month?',
-  documents: ['offer-2291.pdf', 'offer-2304.pdf', 'offer-2317.pdf'],
-  language: 'en',
-  limits: { max_tokens: 4000, max_steps: 12 },
-  conversation: 'conv-7f31',
-};
-
-export async function createSubjects(stand: Stand): Promise<Subjects> {
-  const { agentUrl, apiUrl, baselineTaskQueue: taskQueue } = stand;
-  const http = new Agent({ connections: MAX_CONNECTIONS, keepAliveTimeout: 60_000 });
+export async function createSubjects(stand: Stand, peers: readonly Peer[] = []): Promise<Subjects> {
+  const { agentUrl, apiUrls, baselineTaskQueue: taskQueue } = stand;
+  const http = createBenchClient();
+  const { send } = http;
   const receiver = await startReceiver();
-  const connection = await Connection.connect({ address: stand.temporalAddress });
+  const connection = await Connection.connect({ address: stand.temporal.address });
   const client = new Client({ connection });
 
   const input = INPUT;
   const bareUrl = `${agentUrl}/reasoners/echo`;
 
-  async function send(url: string, body?: unknown): Promise<{ status: number; executionId: string; text: string }> {
-    const {
-      statusCode,
-      headers,
-      body: answer,
-    } = await request(url, {
-      dispatcher: http,
-      ...(body !== undefined && {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      }),
-    });
-    const text = await answer.text();
-    if (statusCode >= 300) throw new Error(`HTTP ${statusCode}: ${text.slice(0, 200)}`);
-    return { status: statusCode, executionId: String(headers['x-execution-id'] ?? ''), text };
-  }
-
+  let submits = 0;
   const submit = async (path: string, wanted: number, webhookUrl?: string) => {
-    const webhook = webhookUrl === undefined ? undefined : { url: webhookUrl, secret: 'whsec_bench' };
-    const { status, executionId, text } = await send(`${apiUrl}/api/v1/${path}`, { input, webhook });
+    const webhook = webhookUrl === undefined ? undefined : { url: webhookUrl, secret: WEBHOOK_SECRET };
+    const api = apiUrls[submits++ % apiUrls.length];
+    const { status, executionId, text } = await send(`${api}/api/v1/${path}`, { input, webhook });
     if (status !== wanted) throw new Error(`HTTP ${status} instead of ${wanted}: ${text.slice(0, 200)}`);
     return executionId;
   };
 
   /** Times a call that makes one workflow, and the arrival of its webhook. */
-  const withWebhook = async (call: (webhookUrl: string) => Promise<string>): Promise<Turn> => {
+  const withWebhook = async (call: (webhookUrl: string) => Promise<string | void>): Promise<Turn> => {
     const { url, arrival } = receiver.expect();
     const sentAt = performance.now();
     const workflowId = await call(url);
     const answerMs = performance.now() - sentAt;
-    return { answerMs, webhookMs: (await arrival) - sentAt, workflowId };
+    return { answerMs, webhookMs: (await arrival) - sentAt, ...(typeof workflowId === 'string' && { workflowId }) };
   };
 
   const bareArguments = (webhookUrl: string) => {
@@ -92,7 +81,16 @@ export async function createSubjects(stand: Stand): Promise<Subjects> {
     return { workflowId: executionId, taskQueue, args };
   };
 
-  const held = await holdOne(`${apiUrl}/api/v1`, send);
+  /** Peers give their workflows ids of their own; the server counts nothing of them. */
+  const throughPeer = (name: PeerName, way: 'call' | 'submit') => () => {
+    const peer = peers.find((each) => each.name === name);
+    if (!peer) throw new Error(`${name} does not run`);
+    return withWebhook(async (webhookUrl) => {
+      await peer[way]({ id: randomUUID(), agentUrl: bareUrl, input, webhookUrl });
+    });
+  };
+
+  const held = await holdOne(`${stand.apiUrl}/api/v1`, send);
 
   return {
     turns: {
@@ -125,7 +123,12 @@ export async function createSubjects(stand: Stand): Promise<Subjects> {
       perdureStart: () => withWebhook((webhookUrl) => submit(`execute/async/${NODE_NAME}.echo`, 202, webhookUrl)),
 
       describe: () => timed(async () => void (await client.workflow.getHandle(held).describe())),
-      poll: () => timed(async () => void (await send(`${apiUrl}/api/v1/executions/${held}`))),
+      poll: () => timed(async () => void (await send(`${stand.apiUrl}/api/v1/executions/${held}`))),
+
+      restateBoth: throughPeer('restate', 'call'),
+      restateStart: throughPeer('restate', 'submit'),
+      dbosBoth: throughPeer('dbos', 'call'),
+      dbosStart: throughPeer('dbos', 'submit'),
     },
 
     sizeOf: async (workflowId) => {
@@ -143,7 +146,7 @@ export async function createSubjects(stand: Stand): Promise<Subjects> {
 
     close: async () => {
       receiver.close();
-      await http.destroy();
+      await http.close();
       await connection.close();
     },
   };
@@ -162,10 +165,7 @@ async function waitUntilClosed(connection: Connection, handle: WorkflowHandle): 
 }
 
 /** Starts an execution that runs on: its agent has said 202 and is silent. */
-async function holdOne(
-  base: string,
-  send: (url: string, body?: unknown) => Promise<{ executionId: string; text: string }>,
-): Promise<string> {
+async function holdOne(base: string, send: BenchClient['send']): Promise<string> {
   const { executionId } = await send(`${base}/execute/async/${NODE_NAME}.hold`, { input: INPUT });
   for (let tries = 0; tries < 100; tries++) {
     const { text } = await send(`${base}/executions/${executionId}?wait=1`);
