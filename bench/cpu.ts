@@ -68,8 +68,12 @@ function readMachine(): { busyMs: number; stealMs: number } {
   return { busyMs: (user + nice + system) * TICK_MS, stealMs: steal * TICK_MS };
 }
 
-/** With its children, those that it has waited for included: PostgreSQL works in a process per connection. */
+/**
+ * With its children, those that it has waited for included: PostgreSQL works in a process per connection. This
+ * process is the parent of all the others, which are counted themselves.
+ */
 function processMsOf(pid: number): number {
+  if (pid === process.pid) return (process.cpuUsage().user + process.cpuUsage().system) / 1000;
   return childrenOf(pid).reduce((sum, child) => sum + ownMsOf(child), ownMsOf(pid));
 }
 

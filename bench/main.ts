@@ -4,12 +4,14 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { cost } from './cost.ts';
+import { isIsolated, runIsolated } from './isolate.ts';
 import { longPoll } from './long-poll.ts';
 import { memory } from './memory.ts';
 import { openLoopSuite } from './open-loop.ts';
 import { HELP, readPlan } from './options.ts';
+import { installPeers } from './peers/install.ts';
 import { startPeers } from './peers/start.ts';
-import { startStand } from './processes.ts';
+import { ensureTemporalCli, startStand } from './processes.ts';
 import { recover } from './recover.ts';
 import { readSections, writeSections } from './results.ts';
 import type { Sections } from './results.ts';
@@ -29,6 +31,8 @@ const SUITES: Record<SuiteName, Suite> = {
   scale,
 };
 
+const say = (line: string) => void process.stderr.write(`${line}\n`);
+
 interface Stoppable {
   stop: () => Promise<void>;
 }
@@ -38,6 +42,13 @@ async function main(): Promise<void> {
   if (!plan) {
     process.stdout.write(HELP);
     return;
+  }
+  if (plan.withPeers && !isIsolated()) {
+    // What comes from outside is fetched before.
+    ensureTemporalCli();
+    installPeers(say);
+    const code = await runIsolated();
+    if (code !== undefined) process.exit(code);
   }
   const started: Stoppable[] = [];
   const stopAll = async () => {
@@ -63,7 +74,6 @@ function contextOf(plan: Plan, started: Stoppable[]): Context {
     started.push(part);
     return part;
   };
-  const say = (line: string) => void process.stderr.write(`${line}\n`);
   return {
     plan,
     say,

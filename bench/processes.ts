@@ -105,12 +105,16 @@ export async function startStand(options: StandOptions = {}): Promise<Stand> {
 }
 
 export function startDevServer(): Promise<TemporalServer> {
-  // Building the CLI may take minutes the first time: it says so itself, on stderr.
+  ensureTemporalCli();
+  return startTemporal();
+}
+
+/** Building it may take minutes the first time: it says so itself, on stderr. */
+export function ensureTemporalCli(): void {
   process.env.TEMPORAL_CLI_PATH ??= execFileSync(join(ROOT, 'temporal-dev.sh'), ['--cli-path'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',
   }).trim();
-  return startTemporal();
 }
 
 function baselineEnv(address: string): Record<string, string> {

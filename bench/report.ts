@@ -261,9 +261,7 @@ function executionTable(blocks: Block[], concurrency: number): string {
     'transitions',
     'blocks',
   ];
-  const isMeasured = (subject: SubjectName) =>
-    PEER_OF[subject] === undefined || blocks.some((block) => block.subject === subject);
-  const rows = EXECUTION_SUBJECTS.filter(isMeasured).map((subject) => {
+  const rows = measured(blocks, EXECUTION_SUBJECTS).map((subject) => {
     const { used, label } = countedBlocks(blocks, subject, concurrency);
     const middle = (metric: Metric, digits = 1) => number(median(used.map(metric)), digits);
     return [
@@ -289,7 +287,7 @@ function executionTable(blocks: Block[], concurrency: number): string {
 function readTable(blocks: Block[], concurrencies: number[]): string {
   const header = ['', 'c', 'p50 ms', 'p99', 'per s', 'CPU ms: server', 'API', 'client', 'blocks'];
   const rows = concurrencies.flatMap((concurrency) =>
-    READ_SUBJECTS.map((subject) => {
+    measured(blocks, READ_SUBJECTS).map((subject) => {
       const { used, label } = countedBlocks(blocks, subject, concurrency);
       const middle = (metric: Metric, digits: number) => number(median(used.map(metric)), digits);
       return [
@@ -315,6 +313,10 @@ function readTable(blocks: Block[], concurrencies: number[]): string {
     }),
   );
   return table(header, rows);
+}
+
+function measured(blocks: Block[], subjects: SubjectName[]): SubjectName[] {
+  return subjects.filter((subject) => blocks.some((block) => block.subject === subject));
 }
 
 function countedBlocks(blocks: Block[], subject: SubjectName, concurrency: number) {

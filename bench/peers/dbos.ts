@@ -12,6 +12,7 @@ export async function startDbos(binaries: PostgresBinaries): Promise<Peer> {
   const http = createBenchClient();
   const service = startScript('bench/peers/dbos-service.mjs', {
     BENCH_PORT: String(port),
+    NODE_NO_WARNINGS: '1',
     BENCH_DATABASE_URL: postgres.urlOf('dbos'),
   });
   const stop = async () => {

@@ -15,7 +15,7 @@ export async function startRestate(): Promise<Peer> {
   const [ingress = 0, admin = 0, fabric = 0, service = 0] = await freePorts(4, '127.0.0.1');
   const http = createBenchClient();
   const args = ['--base-dir', baseDir, '--node-name', 'bench', '--listen-mode', 'tcp', '--no-logo'];
-  const server = startPart('restate-server', binary, [...args, '--log-filter', 'error'], {
+  const server = startPart('restate-server', binary, [...args, '--log-filter', 'error,octocrab=off'], {
     cwd: baseDir,
     env: {
       ...inheritedEnvironment(),

@@ -1,25 +1,36 @@
+import { isIsolated } from '../isolate.ts';
 import { findPostgres, POSTGRES_HINT, postgresVersion } from '../postgres.ts';
 import { startDbos } from './dbos.ts';
-import { installPeers, versionOf } from './install.ts';
-import type { PeerSet } from './peer.ts';
+import { versionOf } from './install.ts';
+import type { Peer, PeerSet } from './peer.ts';
 import { restateVersion, startRestate } from './restate.ts';
+
+const NOT_ISOLATED =
+  'its server asks the outside for its newest version at every start, and there is no network namespace here to keep ' +
+  'it from that (Linux with unshare and ip)';
 
 /** All peers that can be had here; the notes say which, and why another one is missing. */
 export async function startPeers(say: (line: string) => void): Promise<PeerSet> {
-  installPeers(say);
-  const restate = await startRestate();
-  const notes = [`Restate: ${restateVersion()}, SDK ${versionOf('@restatedev/restate-sdk')}`];
-  const postgres = findPostgres();
-  if (!postgres) {
-    say(`DBOS is left out: ${POSTGRES_HINT}`);
-    return { peers: [restate], notes: [...notes, `DBOS: left out, ${POSTGRES_HINT}`] };
-  }
+  const peers: Peer[] = [];
+  const notes: string[] = [];
+  const leaveOut = (name: string, reason: string) => {
+    say(`${name} is left out: ${reason}`);
+    notes.push(`${name}: left out, ${reason}`);
+  };
   try {
-    const dbos = await startDbos(postgres);
-    notes.push(`DBOS: ${versionOf('@dbos-inc/dbos-sdk')} on ${postgresVersion(postgres)}`);
-    return { peers: [restate, dbos], notes };
+    if (isIsolated()) {
+      peers.push(await startRestate());
+      notes.push(`Restate: ${restateVersion()}, SDK ${versionOf('@restatedev/restate-sdk')}`);
+    } else leaveOut('Restate', NOT_ISOLATED);
+
+    const postgres = findPostgres();
+    if (postgres) {
+      peers.push(await startDbos(postgres));
+      notes.push(`DBOS: ${versionOf('@dbos-inc/dbos-sdk')} on ${postgresVersion(postgres)}`);
+    } else leaveOut('DBOS', POSTGRES_HINT);
+    return { peers, notes };
   } catch (err) {
-    await restate.stop();
+    for (const peer of peers) await peer.stop();
     throw err;
   }
 }
