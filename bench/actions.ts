@@ -45,12 +45,9 @@ export const ACTION_RULES: ActionRule[] = [
     what: 'workflow task heartbeat',
     rule: '1 for each WorkflowTaskCompleted that is followed at once by the next WorkflowTaskScheduled: a local activity goes on',
     count: (events) =>
-      countOf(
-        events,
-        (event) =>
-          event.workflowTaskCompletedEventAttributes &&
-          events[events.indexOf(event) + 1]?.workflowTaskScheduledEventAttributes,
-      ),
+      events.filter(
+        (event, i) => event.workflowTaskCompletedEventAttributes && events[i + 1]?.workflowTaskScheduledEventAttributes,
+      ).length,
   },
   {
     what: 'signal',

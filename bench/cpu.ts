@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 
 /** Processes by the name they have in the report; several of one kind share a name. */
-export type Pids = Record<string, number[]>;
+export type Pids = Record<string, number | number[]>;
 
 /** CPU time since boot or start, in milliseconds. */
 export interface CpuReading {
@@ -32,7 +32,10 @@ const isLinux = process.platform === 'linux';
 
 export function readCpu(pids: Pids): CpuReading {
   const msOf = isLinux ? processMsOf : readPs(Object.values(pids).flat());
-  const sums = Object.entries(pids).map(([name, group]) => [name, group.reduce((sum, pid) => sum + msOf(pid), 0)]);
+  const sums = Object.entries(pids).map(([name, group]) => [
+    name,
+    [group].flat().reduce((sum, pid) => sum + msOf(pid), 0),
+  ]);
   return {
     atMs: performance.now(),
     ...readMachine(),

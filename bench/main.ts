@@ -2,7 +2,6 @@
  * Measures, in one run on one machine, what Perdure costs on top of the bare Temporal SDK and of a direct call of the
  * agent, and what other systems take for the same: `npm run bench`, see `--help`.
  */
-import { readFile, writeFile } from 'node:fs/promises';
 import { cost } from './cost.ts';
 import { isIsolated, runIsolated } from './isolate.ts';
 import { longPoll } from './long-poll.ts';
@@ -13,8 +12,7 @@ import { installPeers } from './peers/install.ts';
 import { startPeers } from './peers/start.ts';
 import { ensureTemporalCli, startStand } from './processes.ts';
 import { recover } from './recover.ts';
-import { readSections, writeSections } from './results.ts';
-import type { Sections } from './results.ts';
+import { saveSection } from './results.ts';
 import { scale } from './scale.ts';
 import { shapes } from './shapes.ts';
 import { startUp } from './start-up.ts';
@@ -62,6 +60,7 @@ async function main(): Promise<void> {
     try {
       const section = await SUITES[name](contextOf(plan, started));
       process.stdout.write(`\n${section.trim()}\n`);
+      // At once: what an interrupted run has measured stays.
       if (plan.out) await saveSection(plan.out, name, section);
     } finally {
       await stopAll();
@@ -86,12 +85,6 @@ function contextOf(plan: Plan, started: Stoppable[]): Context {
       return set;
     },
   };
-}
-
-/** At once: what an interrupted run has measured stays. */
-async function saveSection(file: string, suite: SuiteName, section: string): Promise<void> {
-  const before: Sections = readSections(await readFile(file, 'utf8').catch(() => ''));
-  await writeFile(file, writeSections({ ...before, [suite]: section }));
 }
 
 main().then(

@@ -106,7 +106,7 @@ async function settle(stand: Stand): Promise<void> {
 
 function residentOf(stand: Stand): Resident {
   const pids = stand.pids();
-  const sums = PARTS.map((part) => [part, (pids[part] ?? []).reduce((sum, pid) => sum + residentKib(pid), 0)]);
+  const sums = PARTS.map((part) => [part, [pids[part] ?? []].flat().reduce((sum, pid) => sum + residentKib(pid), 0)]);
   return Object.fromEntries(sums) as Resident;
 }
 
@@ -131,9 +131,9 @@ function render(rows: string[][]): string {
     table(['', ...header], rows),
     '',
     '- Each execution has about 260 bytes of input and a webhook; nobody reads it meanwhile, so the API follows none.',
-    '- Garbage that is not collected yet counts, and so does what an allocator keeps: a delta is an upper bound, and can be',
-    '  negative where it is smaller than that. The worker keeps executions in its sticky cache up to a limit that follows',
-    '  from its heap; past it they cost no memory, but a replay when something happens to them.',
+    '- Garbage that is not collected yet counts, before and after: a delta of few executions is mostly that, and may be',
+    '  negative. The worker keeps executions in its sticky cache up to a limit that follows from its heap; past it they',
+    '  cost no memory, but a replay when something happens to them.',
     '- A call that stays open costs the worker a connection and a heartbeat every 5 s, and the server the write of it.',
     '',
   ].join('\n');
