@@ -28,7 +28,9 @@ export async function runIsolated(): Promise<number | undefined> {
     stdio: 'inherit',
     env: { ...process.env, [MARK]: '1' },
   });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
+  // Ctrl-C reaches the child by itself, and a second one would end it before it has stopped what it started.
+  process.on('SIGINT', () => undefined);
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
   const [code] = (await once(child, 'exit')) as [number | null];
   return code ?? 1;
 }

@@ -195,7 +195,8 @@ function ofPeer(peer: Peer, stand: Stand, load: Load): Candidate {
     behaviours: ['slow'],
     submit: async ({ key, behaviour, webhookUrl }) => {
       const agentUrl = `${stand.agentUrl}/reasoners/${behaviour}`;
-      await peer.submit({ id: key, agentUrl, input: { ...INPUT, work_ms: load.workMs }, webhookUrl });
+      const input = { ...INPUT, work_ms: load.workMs };
+      await peer.submit({ id: key, agentUrl, input, webhookUrl, mayRepeat: true });
       return key;
     },
     victims: Object.fromEntries(Object.entries(peer.parts).map(([name, part]) => [name, all([part])])),

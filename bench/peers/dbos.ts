@@ -33,6 +33,7 @@ export async function startDbos(binaries: PostgresBinaries): Promise<Peer> {
     title: 'E DBOS',
     pids: () => ({ 'dbos service': [service.pid], postgres: [postgres.pid] }),
     call: async (work) => void (await http.send(`${base}/call`, work)),
+    // The id is the workflow's: a repeated submit counts once in any case.
     submit: async (work) => void (await http.send(`${base}/submit`, work)),
     // Whoever keeps PostgreSQL up keeps it up: what is killed is what runs the work.
     parts: { service },

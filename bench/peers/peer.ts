@@ -10,6 +10,8 @@ export interface PeerWork {
   agentUrl: string;
   input: unknown;
   webhookUrl: string;
+  /** The submit may come again, and is to count once. */
+  mayRepeat?: boolean;
 }
 
 export interface Peer {

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,10 +51,16 @@ export async function startRestate(): Promise<Peer> {
     title: 'D Restate',
     pids: () => ({ 'restate server': [server.pid], 'restate service': [worker.pid] }),
     call: async (work) => void (await http.send(handler, work)),
-    submit: async (work) => void (await http.send(`${handler}/send`, work, { 'idempotency-key': work.id })),
+    submit: async (work) => {
+      await http.send(`${handler}/send`, work, work.mayRepeat ? { 'idempotency-key': work.id } : {});
+    },
     parts: { service: worker, 'restate-server': server },
     stop,
   };
+}
+
+export function hasRestate(): boolean {
+  return existsSync(restateBinary());
 }
 
 export function restateVersion(): string {

@@ -3,7 +3,7 @@ import { findPostgres, POSTGRES_HINT, postgresVersion } from '../postgres.ts';
 import { startDbos } from './dbos.ts';
 import { versionOf } from './install.ts';
 import type { Peer, PeerSet } from './peer.ts';
-import { restateVersion, startRestate } from './restate.ts';
+import { hasRestate, restateVersion, startRestate } from './restate.ts';
 
 const NOT_ISOLATED =
   'its server asks the outside for its newest version at every start, and there is no network namespace here to keep ' +
@@ -18,10 +18,12 @@ export async function startPeers(say: (line: string) => void): Promise<PeerSet> 
     notes.push(`${name}: left out, ${reason}`);
   };
   try {
-    if (isIsolated()) {
+    if (!isIsolated()) leaveOut('Restate', NOT_ISOLATED);
+    else if (!hasRestate()) leaveOut('Restate', 'there is no binary of it for this platform');
+    else {
       peers.push(await startRestate());
       notes.push(`Restate: ${restateVersion()}, SDK ${versionOf('@restatedev/restate-sdk')}`);
-    } else leaveOut('Restate', NOT_ISOLATED);
+    }
 
     const postgres = findPostgres();
     if (postgres) {
