@@ -99,7 +99,6 @@ const BEHAVIOURS: Record<string, string> = { slow: 'answers', later: 'answers 20
 async function killOnce(candidate: Candidate, victimName: string, load: Load, receiver: Receiver, stand: Stand) {
   const victim = candidate.victims[victimName];
   if (!victim) throw new Error(`no victim ${victimName}`);
-  const startedAt = performance.now();
   const count = load.ratePerS * load.seconds;
   const running = Array.from({ length: count }, async (_, i) => {
     await sleep((i * 1000) / load.ratePerS);
@@ -120,8 +119,6 @@ async function killOnce(candidate: Candidate, victimName: string, load: Load, re
   );
   const ids = done.map((each) => each.executionId);
   const failed = await candidate.countFailed?.(ids);
-  if (executions.every(({ recoverMs }) => recoverMs === undefined))
-    throw new Error(`nothing was in flight when ${victimName} was killed ${killedAt - startedAt} ms after the start`);
   return { executions, failed };
 }
 
