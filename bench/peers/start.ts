@@ -22,6 +22,7 @@ export async function startPeers(say: (line: string) => void): Promise<PeerSet> 
     else if (!hasRestate()) leaveOut('Restate', 'there is no binary of it for this platform');
     else {
       peers.push(await startRestate());
+      notes.push('Network: one of its own, with nothing in it but this machine');
       notes.push(`Restate: ${restateVersion()}, SDK ${versionOf('@restatedev/restate-sdk')}`);
     }
 
