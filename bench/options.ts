@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from '../test/support/temporal.ts';
-import { SUBJECTS } from './subjects.ts';
+import { PEER_OF, SUBJECTS } from './subjects.ts';
 import type { SubjectName } from './subjects.ts';
 import { SUITE_NAMES } from './suite.ts';
 import type { Plan, SuiteName } from './suite.ts';
@@ -61,6 +61,8 @@ export function readPlan(args: string[]): Plan | undefined {
     subjects: values.only?.split(',').map(toSubject),
     out: out === '-' ? undefined : out,
   };
+  const peerSubject = plan.subjects?.find((name) => PEER_OF[name] !== undefined);
+  if (peerSubject && !plan.withPeers) throw new Error(`--only: ${peerSubject} needs --peers`);
   if (![plan.rounds ?? 1, plan.seconds, ...plan.concurrencies].every((value) => value > 0))
     throw new Error('--rounds, --seconds and --concurrency take numbers above 0');
   return plan;
