@@ -17,6 +17,7 @@ import { scale } from './scale.ts';
 import { shapes } from './shapes.ts';
 import { startUp } from './start-up.ts';
 import type { Context, Plan, Suite, SuiteName } from './suite.ts';
+import { buildTemporalServer } from './temporal-postgres.ts';
 
 const SUITES: Record<SuiteName, Suite> = {
   cost,
@@ -45,12 +46,18 @@ async function main(): Promise<void> {
     // What comes from outside is fetched before.
     ensureTemporalCli();
     installPeers(say);
+    if (plan.suites.includes('scale')) buildTemporalServer(say);
     const code = await runIsolated();
     if (code !== undefined) process.exit(code);
   }
   const started: Stoppable[] = [];
-  const stopAll = async () => {
-    for (const part of started.splice(0).toReversed()) await part.stop();
+  let stopped = Promise.resolve();
+  const stopAll = () => {
+    // One after the other: who is interrupted stops parts while the suite that fails for it wants to, too.
+    stopped = stopped.then(async () => {
+      for (const part of started.splice(0).toReversed()) await part.stop();
+    });
+    return stopped;
   };
   // A second Ctrl-C finds no handler and ends this process at once.
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -77,7 +84,7 @@ function contextOf(plan: Plan, started: Stoppable[]): Context {
     plan,
     say,
     stopAtEnd,
-    startStand: async (options) => stopAtEnd(await startStand(options)),
+    startStand: (options) => startStand(options, stopAtEnd),
     startPeers: async () => {
       if (!plan.withPeers) return { peers: [], notes: ['Peers: not in this run (`--peers`)'] };
       const set = await startPeers(say);

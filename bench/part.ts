@@ -35,7 +35,7 @@ export function startPart(
   options: SpawnOptions,
   stopSignal: NodeJS.Signals = 'SIGTERM',
 ): Part {
-  let child = spawn(command, args, options);
+  let child = spawnTied(command, args, options);
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   return {
     name,
@@ -51,10 +51,23 @@ export function startPart(
     kill: () => (hasEnded() ? Promise.resolve() : end(child, 'SIGKILL')),
     restart: () => {
       if (!hasEnded()) throw new Error(`${name} still runs`);
-      child = spawn(command, args, options);
+      child = spawnTied(command, args, options);
     },
     stop: () => (hasEnded() ? Promise.resolve() : end(child, stopSignal)),
   };
+}
+
+const alive = new Set<ChildProcess>();
+// Whoever is interrupted in the middle of a start does not know yet what to stop.
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGKILL');
+});
+
+function spawnTied(command: string, args: string[], options: SpawnOptions): ChildProcess {
+  const child = spawn(command, args, options);
+  alive.add(child);
+  child.once('exit', () => alive.delete(child));
+  return child;
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

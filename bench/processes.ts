@@ -41,23 +41,31 @@ export type ProcessName = (typeof PROCESS_NAMES)[number];
 export const NODE_NAME = 'bench';
 const BASELINE_TASK_QUEUE = 'bench-baseline';
 
-export async function startStand(options: StandOptions = {}): Promise<Stand> {
+/** @param stopAtEnd is told before anything starts: whoever is interrupted meanwhile must leave nothing behind. */
+export async function startStand(
+  options: StandOptions = {},
+  stopAtEnd: (stand: { stop: () => Promise<void> }) => void = () => undefined,
+): Promise<Stand> {
   const { apis: apiCount = 1, workers: workerCount = 1, withBaseline = true } = options;
   const started: { stop: () => Promise<void> }[] = [];
-  const stop = async () => {
+  let stopping: Promise<void> | undefined;
+  const stopParts = async () => {
     for (const part of started.splice(0).toReversed()) await part.stop();
   };
-  const start = (script: string, env?: Record<string, string>) => {
-    const part = startScript(script, env);
+  const stop = () => (stopping ??= stopParts());
+  stopAtEnd({ stop });
+  const keep = async <T extends { stop: () => Promise<void> }>(part: T): Promise<T> => {
     started.push(part);
-    return part;
+    if (!stopping) return part;
+    await part.stop();
+    throw new Error('interrupted');
   };
+  const start = (script: string, env?: Record<string, string>) => keep(startScript(script, env));
 
   try {
-    const temporal = options.temporal ?? (await startDevServer());
-    if (temporal !== options.temporal) started.push(temporal as TemporalServer);
+    const temporal = options.temporal ?? (await keep(await startDevServer()));
 
-    const agent = start('bench/agent.ts');
+    const agent = await start('bench/agent.ts');
     const { port } = await agent.message<{ port: number }>();
     const agentUrl = `http://127.0.0.1:${port}`;
 
@@ -70,11 +78,13 @@ export async function startStand(options: StandOptions = {}): Promise<Stand> {
       PERDURE_SECRET_KEYS: `k1:${randomBytes(32).toString('base64')}`,
       ...options.env,
     };
-    const apis = apiPorts.map((apiPort) => start('api/main.ts', { ...env, HOST: '127.0.0.1', PORT: String(apiPort) }));
-    const workers = Array.from({ length: workerCount }, () =>
-      start('worker/main.ts', { ...env, PERDURE_PUBLIC_URL: apiUrl }),
-    );
-    const baseline = withBaseline ? start('bench/baseline-worker.ts', baselineEnv(temporal.address)) : undefined;
+    const apis: Part[] = [];
+    for (const apiPort of apiPorts)
+      apis.push(await start('api/main.ts', { ...env, HOST: '127.0.0.1', PORT: String(apiPort) }));
+    const workers: Part[] = [];
+    while (workers.length < workerCount)
+      workers.push(await start('worker/main.ts', { ...env, PERDURE_PUBLIC_URL: apiUrl }));
+    const baseline = withBaseline ? await start('bench/baseline-worker.ts', baselineEnv(temporal.address)) : undefined;
     await baseline?.message();
     for (const url of apiUrls) await untilReady(`${url}/ready`, [...apis, ...workers]);
 

@@ -34,12 +34,12 @@ const READY_DEADLINE_MS = 90_000;
 const SERVICES = ['frontend', 'matching', 'history', 'worker'] as const;
 const run = promisify(execFile);
 
-/** Undefined, with the reason said, where it cannot be had. */
+/** The reason where it cannot be had. */
 export async function startTemporalOnPostgres(say: (line: string) => void): Promise<TemporalOnPostgres | string> {
   const binaries = findPostgres();
   if (!binaries) return POSTGRES_HINT;
-  const programs = buildPrograms(say);
-  if (!programs) return 'Go was not found: it builds the Temporal server';
+  const programs = buildTemporalServer(say);
+  if (!programs) return 'its server could not be built (Go 1.26 and the Go module proxy are needed)';
 
   const postgres = await startPostgres(binaries);
   const folder = await mkdtemp(join(tmpdir(), 'perdure-temporal-'));
@@ -90,27 +90,29 @@ export async function startTemporalOnPostgres(say: (line: string) => void): Prom
   }
 }
 
-function buildPrograms(say: (line: string) => void): { server: string; sql: string } | undefined {
+/** The server and its schema tool, built if they are not there yet; undefined where they cannot be. */
+export function buildTemporalServer(say: (line: string) => void): { server: string; sql: string } | undefined {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'perdure', `temporal-server-${VERSION}`);
   const programs = { server: join(cache, 'server'), sql: join(cache, 'sql') };
   if (existsSync(programs.server) && existsSync(programs.sql)) return programs;
-  try {
-    execFileSync('go', ['version'], { stdio: 'ignore' });
-  } catch {
-    return undefined;
-  }
   say('building the Temporal server with Go: some minutes, once');
   // Renamed when it is whole: a build may be interrupted.
   const work = `${cache}.${process.pid}`;
   mkdirSync(work, { recursive: true });
-  execFileSync('go', ['build', '-mod=readonly', '-trimpath', '-ldflags=-s -w', '-o', `${work}/`, ...PACKAGES], {
-    cwd: MODULE_DIR,
-    env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  rmSync(cache, { recursive: true, force: true });
-  renameSync(work, cache);
-  return programs;
+  try {
+    execFileSync('go', ['build', '-mod=readonly', '-trimpath', '-ldflags=-s -w', '-o', `${work}/`, ...PACKAGES], {
+      cwd: MODULE_DIR,
+      env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    rmSync(cache, { recursive: true, force: true });
+    renameSync(work, cache);
+    return programs;
+  } catch (err) {
+    say(`the build failed: ${err instanceof Error ? err.message : String(err)}`);
+    rmSync(work, { recursive: true, force: true });
+    return undefined;
+  }
 }
 
 async function makeSchema(sql: string, { port, user }: Postgres, database: string): Promise<void> {
