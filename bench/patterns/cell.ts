@@ -1,0 +1,139 @@
+import { setMaxListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startAgent } from './agent.ts';
+import { findFlaws } from './audit.ts';
+import type { CellResult, FiredFault } from './audit.ts';
+import { classify, countVerdicts } from './classify.ts';
+import type { Experience, Expected, Verdict } from './classify.ts';
+import { createClient } from './client.ts';
+import { startCuttingProxy } from './cutting-proxy.ts';
+import { PATTERNS } from './patterns.ts';
+import type { PatternName } from './patterns.ts';
+import { startReceivingSide } from './receiving-side.ts';
+import { DEADLINE_MS, OBSERVED_MS } from './settings.ts';
+import type { Level } from './settings.ts';
+import { createTrace } from './trace.ts';
+
+export interface CellOptions {
+  name: PatternName;
+  level: Level;
+  executions: number;
+  /** Executions submitted per second, at even distances. */
+  perSecond: number;
+  seed: number;
+}
+
+const WARM_UPS = 12;
+const WARM_UP_PATIENCE_MS = 30_000;
+/** For webhooks that are still under way when the last client has its outcome. */
+const AFTERMATH_MS = 300;
+
+/** One pattern under one fault rate: deployed afresh, warmed up, loaded, and observed until the last client is done. */
+export async function runCell({ name, level, executions, perSecond, seed }: CellOptions): Promise<CellResult> {
+  const pattern = PATTERNS[name];
+  const loadMs = (executions / perSecond) * 1000;
+  const trace = createTrace({ seed, rate: level.rate, loadMs });
+  const closers: (() => unknown)[] = [];
+  try {
+    const agent = await startAgent(trace);
+    closers.push(agent.close);
+    const side = await startReceivingSide();
+    closers.push(side.close);
+    const deployment = await pattern.deploy(agent.url);
+    closers.push(deployment.stop);
+    const proxy = await startCuttingProxy(deployment.port, trace);
+    closers.push(proxy.close);
+    const { channel, surface } = pattern;
+    const client = createClient({ url: proxy.url, channel, surface, side, cell: `${name}-${level.name}-${seed}` });
+    closers.push(client.close);
+
+    await warmUp();
+    let submitted = 0;
+    let inFlight = 0;
+    const fired: FiredFault[] = [];
+    const startedAt = performance.now() + 100;
+    const at = (ms: number) => sleep(Math.max(0, startedAt + ms - performance.now()));
+
+    const follow = async (execution: number): Promise<Experience> => {
+      const dueAt = startedAt + (execution / perSecond) * 1000;
+      await sleep(Math.max(0, dueAt - performance.now()));
+      submitted++;
+      const id = await client.submit(execution);
+      if (id === undefined) return { dueAt, accepted: false };
+      inFlight++;
+      const giveUp = AbortSignal.timeout(Math.max(1, Math.round(dueAt + OBSERVED_MS - performance.now())));
+      const learned = await client.learn(execution, id, giveUp);
+      inFlight--;
+      return { dueAt, accepted: true, ...learned };
+    };
+
+    const killing = deployment.processes.map(async (process) => {
+      for (const ms of trace.kills(process.role)) {
+        await at(ms);
+        // A process that is down cannot be killed: the crash is put off, not left out.
+        await process.whenUp();
+        fired.push({ kind: `kill ${process.role}`, inFlight, tookMs: await process.crash() });
+      }
+    });
+    const outages = trace.outages.map(async ({ fromMs, toMs }) => {
+      await at(fromMs);
+      side.goDown();
+      fired.push({ kind: 'outage', inFlight, tookMs: toMs - fromMs });
+      await at(toMs);
+      if (!trace.outages.some((other) => other.fromMs < toMs && other.toMs > toMs)) side.comeUp();
+    });
+    const experiences = await Promise.all(Array.from({ length: executions }, (_, n) => follow(n)));
+    await Promise.all([...killing, ...outages]);
+    await sleep(AFTERMATH_MS);
+
+    const verdicts: Verdict[] = [];
+    const overheadsMs: number[] = [];
+    let duplicateCalls = 0;
+    let duplicateWebhooks = 0;
+    for (const [n, experience] of experiences.entries()) {
+      const expected: Expected = { status: trace.hangs(n) ? 'timeout' : 'succeeded', answer: trace.answer(n) };
+      const verdict = classify(experience, expected, DEADLINE_MS);
+      verdicts.push(verdict);
+      const { calls, failed, workedMs } = agent.record(n);
+      if (verdict === 'succeeded' && experience.told && expected.status === 'succeeded')
+        overheadsMs.push(experience.told.at - experience.dueAt - workedMs);
+      duplicateCalls += Math.max(0, calls - 1 - failed);
+      duplicateWebhooks += Math.max(0, side.taken(n) - 1);
+    }
+    const result: Omit<CellResult, 'flaws'> = {
+      name,
+      level,
+      submitted,
+      ledger: countVerdicts(verdicts),
+      overheadsMs,
+      duplicateCalls,
+      duplicateWebhooks,
+      fired,
+      planned: Object.fromEntries([
+        ...deployment.processes.map(({ role }) => [`kill ${role}`, trace.kills(role).length] as const),
+        ['outage', trace.outages.length] as const,
+      ]),
+      agentFaults: agent.faults,
+      cuts: proxy.cuts,
+      refusedWebhooks: side.refused(),
+      failedSubmits: client.failedSubmits(),
+      accidents: deployment.processes.reduce((sum, process) => sum + process.accidents(), 0),
+      loadMs,
+    };
+    return { ...result, flaws: findFlaws(result, executions) };
+
+    async function warmUp(): Promise<void> {
+      const giveUp = AbortSignal.timeout(WARM_UP_PATIENCE_MS);
+      setMaxListeners(0, giveUp);
+      const warm = await Promise.all(
+        Array.from({ length: WARM_UPS }, async (_, i) => {
+          const id = await client.submit(-1 - i);
+          return id !== undefined && (await client.learn(-1 - i, id, giveUp)).told !== undefined;
+        }),
+      );
+      if (warm.includes(false)) throw new Error(`${name} does not work even without faults`);
+    }
+  } finally {
+    for (const close of closers.toReversed()) await close();
+  }
+}

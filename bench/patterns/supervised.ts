@@ -1,0 +1,137 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ROOT } from '../../test/support/temporal.ts';
+import type { TemporalServer } from '../../test/support/temporal.ts';
+import { inheritedEnvironment } from '../processes.ts';
+import { FAULTS } from './settings.ts';
+
+/** A process of an orchestrator under a supervisor that starts it again whenever it is gone. */
+export interface Supervised {
+  /** What it is to the trace. */
+  role: string;
+  isUp: () => boolean;
+  whenUp: () => Promise<void>;
+  /** Kills it with -9 and resolves once it serves again, with the time that took. */
+  crash: () => Promise<number>;
+  /** Ends that nobody planned. */
+  accidents: () => number;
+  stop: () => Promise<void>;
+}
+
+export interface ScriptOptions {
+  role: string;
+  script: string;
+  env: Record<string, string>;
+  /** An address that answers 2xx when it serves, or what it says on stdout. */
+  ready: { url: string } | { says: string };
+}
+
+const READY_DEADLINE_MS = 120_000;
+const PROBE_MS = 20;
+
+export async function superviseScript({ role, script, env, ready }: ScriptOptions): Promise<Supervised> {
+  let child: ChildProcess | undefined;
+  let up: Promise<void> = Promise.resolve();
+  let isUp = false;
+  let isStopped = false;
+  let planned = 0;
+  let ends = 0;
+
+  async function start(): Promise<void> {
+    const started = spawn(process.execPath, ['--import', 'tsx', script], {
+      cwd: ROOT,
+      env: { ...inheritedEnvironment(), ...env },
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    child = started;
+    const ended = once(started, 'exit').then(() => 'ended' as const);
+    void ended.then(restart);
+    const isReady =
+      'url' in ready
+        ? untilAnswers(ready.url, () => started.exitCode ?? started.signalCode)
+        : untilSays(started, ready.says);
+    started.stdout?.resume();
+    if ((await Promise.race([isReady, ended])) !== 'ended') isUp = true;
+  }
+
+  function restart(): void {
+    isUp = false;
+    if (isStopped) return;
+    ends++;
+    up = sleep(FAULTS.restartAfterMs).then(() => (isStopped ? undefined : start()));
+    up.catch(() => undefined);
+  }
+
+  await start();
+  if (!isUp) throw new Error(`${script} has ended`);
+
+  const whenUp = async () => {
+    while (!isUp && !isStopped) await Promise.all([up, sleep(PROBE_MS)]);
+  };
+  return {
+    role,
+    isUp: () => isUp,
+    whenUp,
+    accidents: () => ends - planned,
+    crash: async () => {
+      const killedAt = performance.now();
+      planned++;
+      isUp = false;
+      child?.kill('SIGKILL');
+      await whenUp();
+      return performance.now() - killedAt;
+    },
+    stop: async () => {
+      isStopped = true;
+      const running = child;
+      if (!running || running.exitCode !== null || running.signalCode !== null) return;
+      const ended = once(running, 'exit');
+      running.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+export function superviseTemporal(server: TemporalServer): Supervised {
+  let isUp = true;
+  let up = Promise.resolve();
+  return {
+    role: 'server',
+    isUp: () => isUp,
+    whenUp: () => up,
+    accidents: () => 0,
+    crash: async () => {
+      const killedAt = performance.now();
+      isUp = false;
+      up = server
+        .kill()
+        .then(() => sleep(FAULTS.restartAfterMs))
+        .then(server.restart);
+      await up;
+      isUp = true;
+      return performance.now() - killedAt;
+    },
+    stop: server.stop,
+  };
+}
+
+async function untilAnswers(url: string, hasEnded: () => unknown): Promise<void> {
+  for (const until = Date.now() + READY_DEADLINE_MS; Date.now() < until && !hasEnded(); await sleep(PROBE_MS)) {
+    const response = await fetch(url).catch(() => undefined);
+    await response?.body?.cancel();
+    if (response?.ok) return;
+  }
+  throw new Error(`${url} does not answer`);
+}
+
+async function untilSays(child: ChildProcess, text: string): Promise<void> {
+  let tail = '';
+  await new Promise<void>((resolve) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
+      tail = (tail + chunk.toString('utf8')).slice(-4096);
+      if (tail.includes(text)) resolve();
+    });
+  });
+}
