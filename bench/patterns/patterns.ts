@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, ROOT, startTemporal } from '../../test/support/temporal.ts';
+import { ROOT, startTemporal } from '../../test/support/temporal.ts';
 import type { Channel, Surface } from './client.ts';
+import { reservePort } from './ports.ts';
 import { POLICY } from './settings.ts';
 import { superviseScript, superviseTemporal } from './supervised.ts';
 import type { Supervised } from './supervised.ts';
@@ -65,7 +66,7 @@ export type PatternName = keyof typeof PATTERNS;
 export const PATTERN_NAMES = Object.keys(PATTERNS) as PatternName[];
 
 async function deployService(name: string, agentUrl: string, env: Record<string, string>): Promise<Deployment> {
-  const port = await freePort();
+  const port = await reservePort();
   const service = await superviseScript({
     role: 'orchestrator',
     script: `bench/patterns/services/${name}.ts`,
@@ -101,7 +102,7 @@ async function deployPerdure(agentUrl: string): Promise<Deployment> {
   try {
     const temporal = await startTemporal();
     processes.push(superviseTemporal(temporal));
-    const port = await freePort();
+    const port = await reservePort();
     const url = `http://127.0.0.1:${port}`;
     const env = perdureEnvironment(temporal.address, agentUrl, url, port);
     const [api, worker] = await Promise.all([

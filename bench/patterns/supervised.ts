@@ -11,7 +11,6 @@ import { FAULTS } from './settings.ts';
 export interface Supervised {
   /** What it is to the trace. */
   role: string;
-  isUp: () => boolean;
   whenUp: () => Promise<void>;
   /** Kills it with -9 and resolves once it serves again, with the time that took. */
   crash: () => Promise<number>;
@@ -26,6 +25,25 @@ export interface ScriptOptions {
   env: Record<string, string>;
   /** An address that answers 2xx when it serves, or what it says on stdout. */
   ready: { url: string } | { says: string };
+}
+
+/** What runs now: to be stopped when the benchmark is interrupted. */
+const running = new Set<Supervised>();
+
+export async function stopEverything(): Promise<void> {
+  await Promise.all([...running].map((process) => process.stop()));
+}
+
+function register(process: Supervised): Supervised {
+  const registered: Supervised = {
+    ...process,
+    stop: async () => {
+      running.delete(registered);
+      await process.stop();
+    },
+  };
+  running.add(registered);
+  return registered;
 }
 
 const READY_DEADLINE_MS = 120_000;
@@ -70,9 +88,8 @@ export async function superviseScript({ role, script, env, ready }: ScriptOption
   const whenUp = async () => {
     while (!isUp && !isStopped) await Promise.all([up, sleep(PROBE_MS)]);
   };
-  return {
+  return register({
     role,
-    isUp: () => isUp,
     whenUp,
     accidents: () => ends - planned,
     crash: async () => {
@@ -85,36 +102,33 @@ export async function superviseScript({ role, script, env, ready }: ScriptOption
     },
     stop: async () => {
       isStopped = true;
-      const running = child;
-      if (!running || running.exitCode !== null || running.signalCode !== null) return;
-      const ended = once(running, 'exit');
-      running.kill('SIGKILL');
+      const last = child;
+      if (!last || last.exitCode !== null || last.signalCode !== null) return;
+      const ended = once(last, 'exit');
+      last.kill('SIGKILL');
       await ended;
     },
-  };
+  });
 }
 
 export function superviseTemporal(server: TemporalServer): Supervised {
-  let isUp = true;
   let up = Promise.resolve();
-  return {
+  return register({
     role: 'server',
-    isUp: () => isUp,
     whenUp: () => up,
     accidents: () => 0,
     crash: async () => {
       const killedAt = performance.now();
-      isUp = false;
       up = server
         .kill()
         .then(() => sleep(FAULTS.restartAfterMs))
         .then(server.restart);
       await up;
-      isUp = true;
       return performance.now() - killedAt;
     },
-    stop: server.stop,
-  };
+    // One that is just being restarted has to be there before it can be ended.
+    stop: () => up.catch(() => undefined).then(server.stop),
+  });
 }
 
 async function untilAnswers(url: string, hasEnded: () => unknown): Promise<void> {

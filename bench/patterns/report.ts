@@ -1,0 +1,220 @@
+import { table } from '../report.ts';
+import { quantile } from '../statistics.ts';
+import type { CellResult } from './audit.ts';
+import { VERDICTS } from './classify.ts';
+import { rateWhere } from './crossing.ts';
+import { clopperPearson } from './interval.ts';
+import { LIMITS, methodOf, READING } from './method.ts';
+import { PATTERN_NAMES, PATTERNS } from './patterns.ts';
+import type { PatternName } from './patterns.ts';
+import { FACTOR, FAULTS, inRealTime } from './settings.ts';
+
+export interface RunFacts {
+  date: string;
+  command: string;
+  commit: string;
+  machine: string;
+  seed: number;
+  perSecond: number;
+}
+
+export interface MachineUse {
+  level: string;
+  busyPct: number;
+  stealPct: number;
+}
+
+/** What the async-API article says of the patterns that it compares, without N, fault model or method. */
+export const ARTICLE: { name: PatternName; title: string; successPct: number; overheadMs: number }[] = [
+  { name: 'P1', title: 'simple webhook', successPct: 88.4, overheadMs: 50 },
+  { name: 'P3', title: 'SSE + polling', successPct: 94.2, overheadMs: 120 },
+  { name: 'P4', title: 'Temporal', successPct: 99.98, overheadMs: 450 },
+];
+
+export function successOf({ ledger, submitted }: CellResult): number {
+  return ledger.succeeded / submitted;
+}
+
+export function intervalOf({ ledger, submitted }: CellResult): { low: number; high: number } {
+  return clopperPearson(ledger.succeeded, submitted);
+}
+
+/** How often each process was really killed, in real time: a short load cannot hold a fraction of a kill. */
+export function killedEvery({ loadMs, planned }: CellResult): string {
+  const kills = planned['kill orchestrator'] ?? 0;
+  return kills === 0 ? 'never' : `every ${inRealTime(loadMs / kills)}`;
+}
+
+export function summaryLine(cell: CellResult): string {
+  const { name, level, submitted, fired, ledger, duplicateCalls, duplicateWebhooks, overheadsMs, flaws } = cell;
+  const failures = VERDICTS.filter((verdict) => verdict !== 'succeeded')
+    .map((verdict) => `${verdict}=${ledger[verdict]}`)
+    .join(' ');
+  return [
+    `${level.name} ${name.padEnd(3)} N=${submitted} faults=${fired.length} success=${percentWithInterval(cell)} ${failures}`,
+    `dup_calls=${duplicateCalls} dup_webhooks=${duplicateWebhooks}`,
+    `overhead p50/p99=${fixed(quantile(overheadsMs, 0.5), 1)}/${fixed(quantile(overheadsMs, 0.99), 0)} ms`,
+    ...flaws.map((flaw) => `VOID: ${flaw}`),
+  ].join('  ');
+}
+
+export function renderReport(cells: CellResult[], uses: MachineUse[], facts: RunFacts): string {
+  const levels = [...new Set(cells.map(({ level }) => level.name))];
+  return [
+    '# Patterns of async agent APIs under faults',
+    '',
+    `- Date: ${facts.date}, commit ${facts.commit}`,
+    `- Command: \`${facts.command}\`, seed ${facts.seed}, ${facts.perSecond} executions per second and pattern`,
+    `- Machine: ${facts.machine}`,
+    `- Time: compressed ${FACTOR} times. Spans below are in real time unless they are called measured`,
+    `- Machine in use, and CPU taken by others of its host: ${uses.map(({ level, busyPct, stealPct }) => `${level} ${fixed(busyPct, 0)} % and ${fixed(stealPct, 1)} %`).join('; ')}`,
+    '',
+    ...levels.flatMap((level) => levelSection(cells.filter((cell) => cell.level.name === level))),
+    '## Overhead, measured',
+    '',
+    overheadTable(cells),
+    '',
+    'The time from the moment an execution was due to be submitted until the client knew the outcome, less the time the',
+    'agent worked for the answer it gave. In milliseconds as measured, not multiplied back. "to P1" divides by P1 at the',
+    'same level of this run. Without faults each pattern ran alone; at light faults it contains retries, restarts and work',
+    'that was done again.',
+    '',
+    '## Beside the article',
+    '',
+    ...articleSection(cells),
+    '',
+    READING,
+    '',
+    '## Faults that happened',
+    '',
+    faultTable(cells),
+    '',
+    methodOf(),
+    '',
+    LIMITS,
+    '',
+  ].join('\n');
+}
+
+function levelSection(cells: CellResult[]): string[] {
+  const [first] = cells;
+  if (!first) return [];
+  const { level } = first;
+  const title =
+    level.rate === 0
+      ? `## ${level.name}: nothing goes wrong`
+      : `## ${level.name}: fault rate ${level.rate}, every process killed ${killedEvery(first)}`;
+  const header = ['', 'N', 'success % [95 % interval]', ...VERDICTS.slice(1), 'duplicate calls', 'duplicate webhooks'];
+  const rows = cells.map((cell) => [
+    `${cell.name} ${PATTERNS[cell.name].title}`,
+    String(cell.submitted),
+    percentWithInterval(cell),
+    ...VERDICTS.slice(1).map((verdict) => String(cell.ledger[verdict])),
+    String(cell.duplicateCalls),
+    String(cell.duplicateWebhooks),
+  ]);
+  return [title, '', table(header, rows), ''];
+}
+
+function overheadTable(cells: CellResult[]): string {
+  const compared = cells.filter(({ level }) => level.rate <= 1);
+  const levels = [...new Set(compared.map(({ level }) => level.name))];
+  const header = ['', ...levels.flatMap((level) => [`${level} p50`, 'to P1', `${level} p99`, 'to P1'])];
+  const rows = PATTERN_NAMES.filter((name) => compared.some((cell) => cell.name === name)).map((name) => [
+    `${name} ${PATTERNS[name].title}`,
+    ...levels.flatMap((level) => {
+      const overheads = (wanted: PatternName) =>
+        compared.find((cell) => cell.name === wanted && cell.level.name === level)?.overheadsMs ?? [];
+      return [0.5, 0.99].flatMap((q) => {
+        const own = quantile(overheads(name), q);
+        return [fixed(own, 1), fixed(own / quantile(overheads('P1'), q), 2)];
+      });
+    }),
+  ]);
+  return table(header, rows);
+}
+
+function articleSection(cells: CellResult[]): string[] {
+  const header = [
+    '',
+    'article: success %',
+    'article: overhead ms',
+    'measured success %, by fault rate',
+    'fault rate where ours is the article’s',
+  ];
+  const rows = ARTICLE.map(({ name, title, successPct, overheadMs }) => {
+    const own = cells.filter((cell) => cell.name === name);
+    const points = own.map((cell) => ({ rate: cell.level.rate, success: successOf(cell) }));
+    const rate = rateWhere(points, successPct / 100);
+    return [
+      `${title} (${name})`,
+      String(successPct),
+      String(overheadMs),
+      points.map(({ rate, success }) => `${rate}: ${percent(success)}`).join(', ') || '-',
+      rate === undefined
+        ? 'not within the rates measured'
+        : `${fixed(rate, 2)}: a kill every ${inRealTime(FAULTS.killEveryMs / rate)}, and all else in proportion`,
+    ];
+  });
+  return [table(header, rows)];
+}
+
+function faultTable(cells: CellResult[]): string {
+  const header = [
+    '',
+    '',
+    'kills',
+    'in flight at a kill',
+    'back after, measured s',
+    'outages',
+    'webhooks refused',
+    'connections broken',
+    'cut idle',
+    'agent errors',
+    'crashes',
+    'hangs',
+    'submits repeated',
+  ];
+  const rows = cells
+    .filter(({ level }) => level.rate > 0)
+    .map((cell) => {
+      const kills = cell.fired.filter(({ kind }) => kind.startsWith('kill'));
+      return [
+        cell.level.name,
+        cell.name,
+        String(kills.length),
+        span(kills.map(({ inFlight }) => inFlight)),
+        span(
+          kills.map(({ tookMs }) => tookMs / 1000),
+          1,
+        ),
+        String(cell.fired.filter(({ kind }) => kind === 'outage').length),
+        String(cell.refusedWebhooks),
+        String(cell.cuts.broken),
+        String(cell.cuts.idle),
+        String(cell.agentFaults.errors),
+        String(cell.agentFaults.crashes),
+        String(cell.agentFaults.hangs),
+        String(cell.failedSubmits),
+      ];
+    });
+  return table(header, rows);
+}
+
+function span(values: number[], digits = 0): string {
+  return values.length === 0 ? '' : `${Math.min(...values).toFixed(digits)}-${Math.max(...values).toFixed(digits)}`;
+}
+
+function percentWithInterval(cell: CellResult): string {
+  const { low, high } = intervalOf(cell);
+  return `${percent(successOf(cell))} [${percent(low)}, ${percent(high)}]`;
+}
+
+/** Rounded down: 100.00 is said of nothing that failed. */
+function percent(share: number): string {
+  return (Math.floor(share * 10_000 + 1e-9) / 100).toFixed(2);
+}
+
+function fixed(value: number, digits: number): string {
+  return Number.isFinite(value) ? value.toFixed(digits) : '-';
+}
