@@ -33,9 +33,15 @@ export interface CellResult {
   /** Processes that ended though nobody had killed them. */
   accidents: number;
   loadMs: number;
+  /** Use of the whole machine meanwhile, and what its host gave to others. */
+  busyPct: number;
+  stealPct: number;
   /** Why it may not be quoted; empty if it may. */
   flaws: string[];
 }
+
+/** A machine that is busier than this starves processes at times that nobody planned. */
+const MAX_BUSY_PCT = 90;
 
 /** A run whose books do not balance, or whose faults hit nothing, says nothing and must not be quoted. */
 export function findFlaws(cell: Omit<CellResult, 'flaws'>, executions: number): string[] {
@@ -53,5 +59,6 @@ export function findFlaws(cell: Omit<CellResult, 'flaws'>, executions: number): 
   if (cell.level.rate === 0 && ledger.succeeded !== submitted)
     flaws.push(`${submitted - ledger.succeeded} executions failed without any fault`);
   if (cell.accidents > 0) flaws.push(`${cell.accidents} processes ended though nobody had killed them`);
+  if (cell.busyPct > MAX_BUSY_PCT) flaws.push(`the machine was busy for ${Math.round(cell.busyPct)} % of the time`);
   return flaws;
 }

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuBetween, readCpu } from '../cpu.ts';
 import { startAgent } from './agent.ts';
 import { findFlaws } from './audit.ts';
 import type { CellResult, FiredFault } from './audit.ts';
@@ -48,6 +49,7 @@ export async function runCell({ name, level, executions, perSecond, seed }: Cell
     closers.push(client.close);
 
     await warmUp();
+    const cpuBefore = readCpu({});
     let submitted = 0;
     let inFlight = 0;
     const fired: FiredFault[] = [];
@@ -100,6 +102,8 @@ export async function runCell({ name, level, executions, perSecond, seed }: Cell
       duplicateCalls += Math.max(0, calls - 1 - failed);
       duplicateWebhooks += Math.max(0, side.taken(n) - 1);
     }
+    // Of no process in particular, so all of it counts as foreign.
+    const { foreignPct: busyPct, stealPct } = cpuBetween(cpuBefore, readCpu({}));
     const result: Omit<CellResult, 'flaws'> = {
       name,
       level,
@@ -119,6 +123,8 @@ export async function runCell({ name, level, executions, perSecond, seed }: Cell
       failedSubmits: client.failedSubmits(),
       accidents: deployment.processes.reduce((sum, process) => sum + process.accidents(), 0),
       loadMs,
+      busyPct,
+      stealPct,
     };
     return { ...result, flaws: findFlaws(result, executions) };
 

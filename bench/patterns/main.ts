@@ -9,14 +9,13 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from '../../test/support/temporal.ts';
-import { cpuBetween, readCpu } from '../cpu.ts';
 import type { CellResult } from './audit.ts';
 import { runCell } from './cell.ts';
 import { renderCurve } from './curve.ts';
 import { PATTERN_NAMES, PATTERNS } from './patterns.ts';
 import type { PatternName } from './patterns.ts';
 import { renderReport, summaryLine } from './report.ts';
-import type { MachineUse, RunFacts } from './report.ts';
+import type { RunFacts } from './report.ts';
 import { FACTOR, parseLevel } from './settings.ts';
 import type { Level } from './settings.ts';
 import { stopEverything } from './supervised.ts';
@@ -106,33 +105,23 @@ function groupsOf(level: Level, names: PatternName[]): PatternName[][] {
   );
 }
 
-async function runAll({
-  levels,
-  names,
-  executions,
-  seed,
-  isQuick,
-}: Plan): Promise<{ cells: CellResult[]; uses: MachineUse[] }> {
+async function runAll({ levels, names, executions, seed, isQuick }: Plan): Promise<CellResult[]> {
   const cells: CellResult[] = [];
-  const uses: MachineUse[] = [];
   for (const level of levels)
     for (const group of isQuick ? [names] : groupsOf(level, names)) {
       const count = level.rate === 0 ? Math.max(LEAST_EXECUTIONS, Math.round(executions / 4)) : executions;
       say(`${level.name}: ${group.join(', ')}, ${count} executions each`);
-      const before = readCpu({});
       // Each cell ends what it has started, also when another one fails.
       const settled = await Promise.allSettled(
         group.map((name) => runCell({ name, level, executions: count, perSecond: PER_SECOND, seed })),
       );
-      const { foreignPct: busyPct, stealPct } = cpuBetween(before, readCpu({}));
-      uses.push({ level: level.name, busyPct, stealPct });
       for (const cell of settled) {
         if (cell.status === 'rejected') throw cell.reason;
         say(summaryLine(cell.value));
         cells.push(cell.value);
       }
     }
-  return { cells, uses };
+  return cells;
 }
 
 function say(line: string): void {
@@ -183,13 +172,13 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void stopEverything().finally(() => process.exit(130)));
 
-  const { cells, uses } = await runAll(plan);
+  const cells = await runAll(plan);
   const flaws = cells.flatMap(({ name, level, flaws }) => flaws.map((flaw) => `${level.name} ${name}: ${flaw}`));
   if (flaws.length > 0) {
     process.stderr.write(`VOID: this run may not be quoted\n${flaws.map((flaw) => `  ${flaw}\n`).join('')}`);
     return VOID_EXIT_CODE;
   }
-  const report = renderReport(cells, uses, facts);
+  const report = renderReport(cells, facts);
   process.stdout.write(`\n${report}`);
   if (plan.files) {
     await writeFile(plan.files.report, report);

@@ -18,12 +18,6 @@ export interface RunFacts {
   perSecond: number;
 }
 
-export interface MachineUse {
-  level: string;
-  busyPct: number;
-  stealPct: number;
-}
-
 /** What the async-API article says of the patterns that it compares, without N, fault model or method. */
 export const ARTICLE: { name: PatternName; title: string; successPct: number; overheadMs: number }[] = [
   { name: 'P1', title: 'simple webhook', successPct: 88.4, overheadMs: 50 },
@@ -58,7 +52,7 @@ export function summaryLine(cell: CellResult): string {
   ].join('  ');
 }
 
-export function renderReport(cells: CellResult[], uses: MachineUse[], facts: RunFacts): string {
+export function renderReport(cells: CellResult[], facts: RunFacts): string {
   const levels = [...new Set(cells.map(({ level }) => level.name))];
   return [
     '# Patterns of async agent APIs under faults',
@@ -67,7 +61,7 @@ export function renderReport(cells: CellResult[], uses: MachineUse[], facts: Run
     `- Command: \`${facts.command}\`, seed ${facts.seed}, ${facts.perSecond} executions per second and pattern`,
     `- Machine: ${facts.machine}`,
     `- Time: compressed ${FACTOR} times. Spans below are in real time unless they are called measured`,
-    `- Machine in use, and CPU taken by others of its host: ${uses.map(({ level, busyPct, stealPct }) => `${level} ${fixed(busyPct, 0)} % and ${fixed(stealPct, 1)} %`).join('; ')}`,
+    `- Noise: ${levels.map((level) => noiseOf(level, cells)).join('; ')}`,
     '',
     ...levels.flatMap((level) => levelSection(cells.filter((cell) => cell.level.name === level))),
     '## Overhead, measured',
@@ -94,6 +88,12 @@ export function renderReport(cells: CellResult[], uses: MachineUse[], facts: Run
     LIMITS,
     '',
   ].join('\n');
+}
+
+function noiseOf(level: string, cells: CellResult[]): string {
+  const here = cells.filter((cell) => cell.level.name === level);
+  const most = (pick: (cell: CellResult) => number) => fixed(Math.max(...here.map(pick)), 1);
+  return `${level}: machine busy ${most((cell) => cell.busyPct)} %, steal ${most((cell) => cell.stealPct)} %`;
 }
 
 function levelSection(cells: CellResult[]): string[] {
