@@ -3,7 +3,7 @@ import { PATTERN_NAMES, PATTERNS } from './patterns.ts';
 import type { PatternName } from './patterns.ts';
 import { ARTICLE, intervalOf, killedEvery, successOf } from './report.ts';
 
-const WIDTH = 900;
+const WIDTH = 960;
 const HEIGHT = 520;
 const PLOT = { left: 76, right: 664, top: 56, bottom: 436 };
 /** Readable on white and on black. */

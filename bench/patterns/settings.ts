@@ -13,7 +13,7 @@ export function inRealTime(ms: number): string {
   const seconds = (ms * FACTOR) / 1000;
   if (seconds < 90) return `${Number(seconds.toPrecision(3))} s`;
   const minutes = seconds / 60;
-  return minutes < 90 ? `${Number(minutes.toPrecision(3))} min` : `${Number((minutes / 60).toPrecision(3))} h`;
+  return minutes < 60 ? `${Number(minutes.toPrecision(3))} min` : `${Number((minutes / 60).toPrecision(3))} h`;
 }
 
 export const TASK_MS = 5 * MINUTE_MS;
@@ -35,9 +35,9 @@ export const POLICY = {
   sseHeartbeatMs: 15 * SECOND_MS,
   /** A client submits again after so long, under the same key, … */
   submitRetryMs: 10 * SECOND_MS,
-  submitTimeoutMs: MINUTE_MS,
+  submitTimeoutMs: 2 * MINUTE_MS,
   /** … until so long after the first try: then it was refused. */
-  submitPatienceMs: 15 * MINUTE_MS,
+  submitPatienceMs: 30 * MINUTE_MS,
   reconnectMs: 2 * SECOND_MS,
   /** A client that waits for a webhook asks by itself when none has come in this time, … */
   pollAfterMs: 12 * MINUTE_MS,
