@@ -30,7 +30,7 @@ export interface CellResult {
   cuts: { broken: number; idle: number };
   refusedWebhooks: number;
   failedSubmits: number;
-  /** Processes that ended though nobody had killed them. */
+  /** Ends of processes that nobody had killed: what a fault elsewhere may do to them, too. */
   accidents: number;
   loadMs: number;
   /** Use of the whole machine meanwhile, and what its host gave to others. */
@@ -58,7 +58,7 @@ export function findFlaws(cell: Omit<CellResult, 'flaws'>, executions: number): 
   }
   if (cell.level.rate === 0 && ledger.succeeded !== submitted)
     flaws.push(`${submitted - ledger.succeeded} executions failed without any fault`);
-  if (cell.accidents > 0) flaws.push(`${cell.accidents} processes ended though nobody had killed them`);
+  if (cell.level.rate === 0 && cell.accidents > 0) flaws.push(`${cell.accidents} processes ended without any fault`);
   if (cell.busyPct > MAX_BUSY_PCT) flaws.push(`the machine was busy for ${Math.round(cell.busyPct)} % of the time`);
   return flaws;
 }

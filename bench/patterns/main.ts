@@ -28,7 +28,7 @@ this machine and on free ports. The full run takes about 20 minutes and writes b
 ${PATTERN_NAMES.map((name) => `  ${name.padEnd(4)} ${PATTERNS[name].title}`).join('\n')}
 
   --quick            a minute or two: few executions at none and heavy, all at the same time; only prints
-  --executions N     per pattern and level (default 864); without faults a quarter of that
+  --executions N     per pattern and level (default 864); without faults a sixth of that
   --seed N           of everything random (default 1)
   --levels LIST      none, light, heavy, or multiples of the fault rate of light (default none,light,2,heavy,8)
   --only LIST        patterns
@@ -109,7 +109,7 @@ async function runAll({ levels, names, executions, seed, isQuick }: Plan): Promi
   const cells: CellResult[] = [];
   for (const level of levels)
     for (const group of isQuick ? [names] : groupsOf(level, names)) {
-      const count = level.rate === 0 ? Math.max(LEAST_EXECUTIONS, Math.round(executions / 4)) : executions;
+      const count = level.rate === 0 ? Math.max(LEAST_EXECUTIONS, Math.round(executions / 6)) : executions;
       say(`${level.name}: ${group.join(', ')}, ${count} executions each`);
       // Each cell ends what it has started, also when another one fails.
       const settled = await Promise.allSettled(

@@ -4,9 +4,6 @@ import { DEADLINE_MS, FACTOR, FAULTS, inRealTime, OBSERVED_MS, POLICY, TASK_MS }
 
 const percent = (probability: number) => `${100 * probability} %`;
 
-export const READING = `The two lower figures of the article are points on these curves like any other: one gets them, or better or worse ones, by
-choosing how often things fail. A success rate without its fault rate says nothing about a pattern.`;
-
 export function methodOf(): string {
   return `## Method
 
@@ -37,25 +34,28 @@ distances, whatever the service does (an open loop).
   one, so that a run of minutes has the rate it claims. They fall where the load is in full flow. A kill of a process that
   is still starting waits until it serves.
 - **Success**: the client knows the right outcome, by the pattern's own channel, within ${inRealTime(DEADLINE_MS)} of the moment the
-  execution was due. **Lost**: accepted, and never told within ${inRealTime(OBSERVED_MS)}. **Wrong**: told something else, which here is always a
-  failure that another call would have cured. **Stuck**: still unfinished then. **Late**: told after the deadline.
+  execution was due. **Lost**: accepted, and never told within ${inRealTime(OBSERVED_MS)}. **Wrong**: told something else than what
+  the agent did, such as a failure where another call would have brought the answer. **Stuck**: still unfinished then. **Late**: told after the deadline.
   **Refused**: never accepted. **Duplicate calls**: calls of the agent beyond the first that no failure of the agent
   explains. Intervals are Clopper-Pearson, 95 %.
 - **Void** (exit code 3) is a run in which submitted executions do not add up to these, a planned fault did not happen or
-  hit nothing in flight, an execution failed without faults, or a process ended by itself.`;
+  hit nothing in flight, an execution failed without faults, or the machine was busy for more than 90 % of the time.
+  "In flight" is what was accepted and not yet known to its client.`;
 }
 
 export const LIMITS = `## Limits
 
-- **Boots are not compressed.** A process is back one to four seconds after its kill, measured: minutes in real time, and
-  longest for Perdure's worker, which bundles its workflows when it starts. Nor is Temporal's sticky task queue, which
+- **Boots are not compressed.** The seconds until a process is back ("back after") are minutes in real time, most of all for
+  Perdure's worker, which bundles its workflows when it starts. Above rate 1, where the patterns run side by side, they
+  also start at the same moments. Nor is Temporal's sticky task queue, which
   holds the tasks of a dead worker for up to 10 s, nor Perdure's heartbeat limit, ${POLICY.perdureHeartbeatTimeoutMs / 1000} s here, as it has to be longer than a
-  restart of the server. With ${FACTOR} times as much time for the same faults all patterns would do better, Perdure the most.
+  restart of the server. Uncompressed, all patterns would be back sooner by the clock of the task, Perdure the most.
 - **The fault rates are chosen**, and high: processes that die every two hours are a bad day. What is rarer cannot be seen
   in 20 minutes. The curve is the result, not a point of it.
 - **Executions that are in flight at one fault fail together.** The intervals take them for independent and are too narrow
   for patterns that lose work; there are only a few kills per level. Another seed moves those figures by more.
-- No failure in N executions shows a success rate above 1 - 3.7/N (95 %): 99.6 % for N = 864. "99.98 %" would need 14,978.
+- No failure in N executions shows, by this interval, a success rate above 1 - 3.7/N: 99.57 % for N = 864. To show 99.98 %
+  takes 18,443 executions without a failure (14,978 by a one-sided bound).
 - **P3d is safe here because it has one process and one disk that survives.** Two replicas would each do the other's
   unfinished work; a poison execution would be done again at every start. Leases, attempts that are counted across
   restarts, cancel, and a history for operators are what an orchestrator adds, and this comparison does not measure them.

@@ -77,7 +77,12 @@ const VOID: [string, Partial<CellResult>, number, RegExp][] = [
     /nothing in flight/,
   ],
   ['something failed without faults', { level: { name: 'none', rate: 0 }, planned: {} }, 3, /without any fault/],
-  ['a process ended by itself', { accidents: 1 }, 3, /nobody had killed/],
+  [
+    'a process ended without faults',
+    { level: { name: 'none', rate: 0 }, planned: {}, accidents: 1, ledger: countVerdicts(Array(3).fill('succeeded')) },
+    3,
+    /processes ended/,
+  ],
   ['others used the machine up', { busyPct: 97 }, 3, /busy/],
 ];
 
