@@ -1,4 +1,4 @@
-import { DEADLINE_MS, FACTOR, FAULTS, inRealTime, OBSERVED_MS, POLICY, TASK_MS } from './settings.ts';
+import { DEADLINE_MS, FAULTS, inRealTime, OBSERVED_MS, POLICY, TASK_MS } from './settings.ts';
 
 /** The fixed parts of the report: how it was measured, and what it does not say. */
 

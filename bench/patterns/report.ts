@@ -159,6 +159,9 @@ nothing about a pattern.`;
 
 function crossingLine({ name, title, successPct }: (typeof ARTICLE)[number], cells: CellResult[]): string {
   const own = cells.filter((cell) => cell.name === name);
+  const most = Math.max(0, ...own.map(({ submitted }) => submitted));
+  if (most * (1 - successPct / 100) < 1)
+    return `- ${title}: ${most} executions cannot tell ${successPct} % from 100 %.`;
   const points = own.map((cell) => ({ rate: cell.level.rate, success: successOf(cell) }));
   const rate = rateWhere(points, successPct / 100);
   if (rate === undefined || rate === 0)
