@@ -1,5 +1,6 @@
 import { VERDICTS } from './classify.ts';
 import type { Ledger } from './classify.ts';
+import type { MachineUse } from './machine.ts';
 import type { PatternName } from './patterns.ts';
 import type { Level } from './settings.ts';
 
@@ -33,15 +34,13 @@ export interface CellResult {
   /** Ends of processes that nobody had killed: what a fault elsewhere may do to them, too. */
   accidents: number;
   loadMs: number;
-  /** Use of the whole machine meanwhile, and what its host gave to others. */
-  busyPct: number;
-  stealPct: number;
+  machine: MachineUse;
   /** Why it may not be quoted; empty if it may. */
   flaws: string[];
 }
 
-/** A machine that is busier than this starves processes at times that nobody planned. */
-const MAX_BUSY_PCT = 90;
+/** Others that take more of the machine than this starve processes at times that nobody planned. */
+const MAX_FOREIGN_PCT = 20;
 
 /** A run whose books do not balance, or whose faults hit nothing, says nothing and must not be quoted. */
 export function findFlaws(cell: Omit<CellResult, 'flaws'>, executions: number): string[] {
@@ -59,6 +58,8 @@ export function findFlaws(cell: Omit<CellResult, 'flaws'>, executions: number): 
   if (cell.level.rate === 0 && ledger.succeeded !== submitted)
     flaws.push(`${submitted - ledger.succeeded} executions failed without any fault`);
   if (cell.level.rate === 0 && cell.accidents > 0) flaws.push(`${cell.accidents} processes ended without any fault`);
-  if (cell.busyPct > MAX_BUSY_PCT) flaws.push(`the machine was busy for ${Math.round(cell.busyPct)} % of the time`);
+  const { foreignPct, stealPct } = cell.machine;
+  const othersPct = (Number.isNaN(foreignPct) ? 0 : foreignPct) + stealPct;
+  if (othersPct > MAX_FOREIGN_PCT) flaws.push(`others took ${Math.round(othersPct)} % of the machine`);
   return flaws;
 }

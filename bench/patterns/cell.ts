@@ -1,6 +1,5 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cpuBetween, readCpu } from '../cpu.ts';
 import { startAgent } from './agent.ts';
 import { findFlaws } from './audit.ts';
 import type { CellResult, FiredFault } from './audit.ts';
@@ -8,6 +7,7 @@ import { classify, countVerdicts } from './classify.ts';
 import type { Experience, Expected, Verdict } from './classify.ts';
 import { createClient } from './client.ts';
 import { startCuttingProxy } from './cutting-proxy.ts';
+import { readMachine, useBetween } from './machine.ts';
 import { PATTERNS } from './patterns.ts';
 import type { PatternName } from './patterns.ts';
 import { startReceivingSide } from './receiving-side.ts';
@@ -49,7 +49,7 @@ export async function runCell({ name, level, executions, perSecond, seed }: Cell
     closers.push(client.close);
 
     await warmUp();
-    const cpuBefore = readCpu({});
+    const machineBefore = readMachine();
     let submitted = 0;
     let inFlight = 0;
     const fired: FiredFault[] = [];
@@ -102,8 +102,6 @@ export async function runCell({ name, level, executions, perSecond, seed }: Cell
       duplicateCalls += Math.max(0, calls - 1 - failed);
       duplicateWebhooks += Math.max(0, side.taken(n) - 1);
     }
-    // Of no process in particular, so all of it counts as foreign.
-    const { foreignPct: busyPct, stealPct } = cpuBetween(cpuBefore, readCpu({}));
     const result: Omit<CellResult, 'flaws'> = {
       name,
       level,
@@ -123,8 +121,7 @@ export async function runCell({ name, level, executions, perSecond, seed }: Cell
       failedSubmits: client.failedSubmits(),
       accidents: deployment.processes.reduce((sum, process) => sum + process.accidents(), 0),
       loadMs,
-      busyPct,
-      stealPct,
+      machine: useBetween(machineBefore, readMachine()),
     };
     return { ...result, flaws: findFlaws(result, executions) };
 

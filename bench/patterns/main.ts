@@ -16,7 +16,7 @@ import { PATTERN_NAMES, PATTERNS } from './patterns.ts';
 import type { PatternName } from './patterns.ts';
 import { renderReport, summaryLine } from './report.ts';
 import type { RunFacts } from './report.ts';
-import { FACTOR, parseLevel } from './settings.ts';
+import { FACTOR, LEVELS, parseLevel } from './settings.ts';
 import type { Level } from './settings.ts';
 import { stopEverything } from './supervised.ts';
 
@@ -30,7 +30,7 @@ ${PATTERN_NAMES.map((name) => `  ${name.padEnd(4)} ${PATTERNS[name].title}`).joi
   --quick            a minute or two: few executions at none and heavy, all at the same time; only prints
   --executions N     per pattern and level (default 864); without faults a sixth of that
   --seed N           of everything random (default 1)
-  --levels LIST      none, light, heavy, or multiples of the fault rate of light (default none,light,2,heavy,8)
+  --levels LIST      none, light, heavy, or multiples of the fault rate of light (default none,0.5,light,2,heavy)
   --only LIST        patterns
   --out FILE         where the report goes, and beside it the curve as .svg ("-": only print the report)
   --help             this text
@@ -76,7 +76,7 @@ function readPlan(): Plan | undefined {
     executions,
     seed,
     isQuick: quick,
-    levels: (values.levels ?? (quick ? 'none,heavy' : 'none,light,2,heavy,8')).split(',').map(parseLevel),
+    levels: (values.levels ?? (quick ? 'none,heavy' : 'none,0.5,light,2,heavy')).split(',').map(parseLevel),
     names: values.only?.split(',').map(toPattern) ?? PATTERN_NAMES,
     files: filesOf(values.out ?? (quick ? '-' : undefined)),
   };
@@ -95,11 +95,11 @@ function filesOf(out: string | undefined): Plan['files'] {
 
 /**
  * What runs at the same time. Where times are compared nobody may take another's CPU: without faults each pattern runs
- * alone, at light faults Perdure runs apart from the others, which are cheap. Above that only outcomes count.
+ * alone, at light faults Perdure runs apart from the others, which are cheap. Elsewhere only outcomes count.
  */
 function groupsOf(level: Level, names: PatternName[]): PatternName[][] {
-  if (level.rate === 0) return names.map((name) => [name]);
-  if (level.rate > 1) return [names];
+  if (level.rate === LEVELS.none) return names.map((name) => [name]);
+  if (level.rate !== LEVELS.light) return [names];
   return [names.filter((name) => name !== 'P4'), names.filter((name) => name === 'P4')].filter(
     (group) => group.length > 0,
   );

@@ -39,15 +39,16 @@ distances, whatever the service does (an open loop).
   **Refused**: never accepted. **Duplicate calls**: calls of the agent beyond the first that no failure of the agent
   explains. Intervals are Clopper-Pearson, 95 %.
 - **Void** (exit code 3) is a run in which submitted executions do not add up to these, a planned fault did not happen or
-  hit nothing in flight, an execution failed without faults, or the machine was busy for more than 90 % of the time.
+  hit nothing in flight, an execution failed without faults, or others took more than 20 % of the
+  machine.
   "In flight" is what was accepted and not yet known to its client.`;
 }
 
 export const LIMITS = `## Limits
 
 - **Boots are not compressed.** The seconds until a process is back ("back after") are minutes in real time, most of all for
-  Perdure's worker, which bundles its workflows when it starts. Above rate 1, where the patterns run side by side, they
-  also start at the same moments. Nor is Temporal's sticky task queue, which
+  Perdure's worker, which bundles its workflows when it starts. Where the patterns run side by side
+  (all levels but none and light) they also start at the same moments. Rates above heavy would measure little but boots. Nor is Temporal's sticky task queue, which
   holds the tasks of a dead worker for up to 10 s, nor Perdure's heartbeat limit, ${POLICY.perdureHeartbeatTimeoutMs / 1000} s here, as it has to be longer than a
   restart of the server. Uncompressed, all patterns would be back sooner by the clock of the task, Perdure the most.
 - **The fault rates are chosen**, and high: processes that die every two hours are a bad day. What is rarer cannot be seen

@@ -4,10 +4,11 @@ import type { CellResult } from './audit.ts';
 import { VERDICTS } from './classify.ts';
 import { rateWhere } from './crossing.ts';
 import { clopperPearson } from './interval.ts';
+import type { MachineUse } from './machine.ts';
 import { LIMITS, methodOf } from './method.ts';
 import { PATTERN_NAMES, PATTERNS } from './patterns.ts';
 import type { PatternName } from './patterns.ts';
-import { FACTOR, FAULTS, inRealTime } from './settings.ts';
+import { FACTOR, FAULTS, inRealTime, LEVELS } from './settings.ts';
 
 export interface RunFacts {
   date: string;
@@ -70,8 +71,8 @@ export function renderReport(cells: CellResult[], facts: RunFacts): string {
     '',
     'The time from the moment an execution was due to be submitted until the client knew the outcome, less the time the',
     'agent worked for the answer it gave. In milliseconds as measured, not multiplied back. "to P1" divides by P1 at the',
-    'same level of this run. Without faults each pattern ran alone; at light faults it contains retries, restarts and work',
-    'that was done again.',
+    'same level of this run. Without faults each pattern ran alone; at light faults P4 ran apart from the others, and the',
+    'figures contain retries, restarts and work that was done again.',
     '',
     '## Beside the article',
     '',
@@ -88,10 +89,11 @@ export function renderReport(cells: CellResult[], facts: RunFacts): string {
   ].join('\n');
 }
 
+/** Of the patterns of this level, the one that had it worst. */
 function noiseOf(level: string, cells: CellResult[]): string {
-  const here = cells.filter((cell) => cell.level.name === level);
-  const most = (pick: (cell: CellResult) => number) => fixed(Math.max(...here.map(pick)), 1);
-  return `${level}: machine busy ${most((cell) => cell.busyPct)} %, steal ${most((cell) => cell.stealPct)} %`;
+  const here = cells.filter((cell) => cell.level.name === level).map(({ machine }) => machine);
+  const most = (key: keyof MachineUse) => fixed(Math.max(...here.map((use) => use[key])), 0);
+  return `${level}: machine busy ${most('busyPct')} %, by others ${most('foreignPct')} %, steal ${most('stealPct')} %`;
 }
 
 function levelSection(cells: CellResult[]): string[] {
@@ -115,7 +117,7 @@ function levelSection(cells: CellResult[]): string[] {
 }
 
 function overheadTable(cells: CellResult[]): string {
-  const compared = cells.filter(({ level }) => level.rate <= 1);
+  const compared = cells.filter(({ level }) => level.rate === LEVELS.none || level.rate === LEVELS.light);
   const levels = [...new Set(compared.map(({ level }) => level.name))];
   const header = ['', ...levels.flatMap((level) => [`${level} p50`, 'to P1', `${level} p99`, 'to P1'])];
   const rows = PATTERN_NAMES.filter((name) => compared.some((cell) => cell.name === name)).map((name) => [

@@ -55,8 +55,7 @@ function cell(changes: Partial<CellResult> = {}): CellResult {
     failedSubmits: 0,
     accidents: 0,
     loadMs: 1000,
-    busyPct: 50,
-    stealPct: 0,
+    machine: { busyPct: 97, foreignPct: 3, stealPct: 1 },
     flaws: [],
     ...changes,
   };
@@ -83,7 +82,8 @@ const VOID: [string, Partial<CellResult>, number, RegExp][] = [
     3,
     /processes ended/,
   ],
-  ['others used the machine up', { busyPct: 97 }, 3, /busy/],
+  ['others had the machine', { machine: { busyPct: 97, foreignPct: 30, stealPct: 0 } }, 3, /others took 30 %/],
+  ['its host had it', { machine: { busyPct: 50, foreignPct: Number.NaN, stealPct: 25 } }, 3, /others took 25 %/],
 ];
 
 for (const [what, changes, executions, reason] of VOID)
