@@ -2,16 +2,18 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from './agent.ts';
 import { findFlaws } from './audit.ts';
-import type { CellResult, FiredFault } from './audit.ts';
+import type { CellResult } from './audit.ts';
 import { classify, countVerdicts } from './classify.ts';
-import type { Experience, Expected, Verdict } from './classify.ts';
+import type { Expected, Verdict } from './classify.ts';
 import { createClient } from './client.ts';
+import type { PatternClient } from './client.ts';
 import { startCuttingProxy } from './cutting-proxy.ts';
+import { applyLoad } from './load.ts';
 import { readMachine, useBetween } from './machine.ts';
 import { PATTERNS } from './patterns.ts';
 import type { PatternName } from './patterns.ts';
 import { startReceivingSide } from './receiving-side.ts';
-import { DEADLINE_MS, OBSERVED_MS } from './settings.ts';
+import { DEADLINE_MS } from './settings.ts';
 import type { Level } from './settings.ts';
 import { createTrace } from './trace.ts';
 
@@ -48,44 +50,17 @@ export async function runCell({ name, level, executions, perSecond, seed }: Cell
     const client = createClient({ url: proxy.url, channel, surface, side, cell: `${name}-${level.name}-${seed}` });
     closers.push(client.close);
 
-    await warmUp();
+    await warmUp(name, client);
     const machineBefore = readMachine();
-    let submitted = 0;
-    let inFlight = 0;
-    const fired: FiredFault[] = [];
-    const startedAt = performance.now() + 100;
-    const at = (ms: number) => sleep(Math.max(0, startedAt + ms - performance.now()));
-
-    const follow = async (execution: number): Promise<Experience> => {
-      const dueAt = startedAt + (execution / perSecond) * 1000;
-      await sleep(Math.max(0, dueAt - performance.now()));
-      submitted++;
-      const id = await client.submit(execution);
-      if (id === undefined) return { dueAt, accepted: false };
-      inFlight++;
-      const giveUp = AbortSignal.timeout(Math.max(1, Math.round(dueAt + OBSERVED_MS - performance.now())));
-      const learned = await client.learn(execution, id, giveUp);
-      inFlight--;
-      return { dueAt, accepted: true, ...learned };
-    };
-
-    const killing = deployment.processes.map(async (process) => {
-      for (const ms of trace.kills(process.role)) {
-        await at(ms);
-        // A process that is down cannot be killed: the crash is put off, not left out.
-        await process.whenUp();
-        fired.push({ kind: `kill ${process.role}`, inFlight, tookMs: await process.crash() });
-      }
+    const { processes } = deployment;
+    const { submitted, experiences, fired } = await applyLoad({
+      executions,
+      perSecond,
+      trace,
+      client,
+      side,
+      processes,
     });
-    const outages = trace.outages.map(async ({ fromMs, toMs }) => {
-      await at(fromMs);
-      side.goDown();
-      fired.push({ kind: 'outage', inFlight, tookMs: toMs - fromMs });
-      await at(toMs);
-      if (!trace.outages.some((other) => other.fromMs < toMs && other.toMs > toMs)) side.comeUp();
-    });
-    const experiences = await Promise.all(Array.from({ length: executions }, (_, n) => follow(n)));
-    await Promise.all([...killing, ...outages]);
     await sleep(AFTERMATH_MS);
 
     const verdicts: Verdict[] = [];
@@ -112,38 +87,38 @@ export async function runCell({ name, level, executions, perSecond, seed }: Cell
       duplicateWebhooks,
       fired,
       planned: Object.fromEntries([
-        ...deployment.processes.map(({ role }) => [`kill ${role}`, trace.kills(role).length] as const),
+        ...processes.map(({ role }) => [`kill ${role}`, trace.kills(role).length] as const),
         ['outage', trace.outages.length] as const,
       ]),
       agentFaults: agent.faults,
       cuts: proxy.cuts,
       refusedWebhooks: side.refused(),
       failedSubmits: client.failedSubmits(),
-      accidents: deployment.processes.reduce((sum, process) => sum + process.accidents(), 0),
+      accidents: processes.reduce((sum, process) => sum + process.accidents(), 0),
       loadMs,
       machine: useBetween(machineBefore, readMachine()),
     };
     return { ...result, flaws: findFlaws(result, executions) };
-
-    /** Until a whole batch has gone well: what has just been started may refuse or be slow at first. */
-    async function warmUp(): Promise<void> {
-      let next = -1;
-      const until = performance.now() + WARM_UP_PATIENCE_MS;
-      while (performance.now() < until) {
-        const giveUp = AbortSignal.timeout(WARM_UP_PATIENCE_MS);
-        setMaxListeners(0, giveUp);
-        const batch = Array.from({ length: WARM_UPS }, () => next--);
-        const isTold = await Promise.all(
-          batch.map(async (execution) => {
-            const id = await client.submit(execution);
-            return id !== undefined && (await client.learn(execution, id, giveUp)).told?.status === 'succeeded';
-          }),
-        );
-        if (!isTold.includes(false)) return;
-      }
-      throw new Error(`${name} does not work even without faults`);
-    }
   } finally {
     for (const close of closers.toReversed()) await close();
   }
+}
+
+/** Until a whole batch has gone well: what has just been started may refuse or be slow at first. */
+async function warmUp(name: PatternName, client: PatternClient): Promise<void> {
+  let next = -1;
+  const until = performance.now() + WARM_UP_PATIENCE_MS;
+  while (performance.now() < until) {
+    const giveUp = AbortSignal.timeout(WARM_UP_PATIENCE_MS);
+    setMaxListeners(0, giveUp);
+    const batch = Array.from({ length: WARM_UPS }, () => next--);
+    const isTold = await Promise.all(
+      batch.map(async (execution) => {
+        const id = await client.submit(execution);
+        return id !== undefined && (await client.learn(execution, id, giveUp)).told?.status === 'succeeded';
+      }),
+    );
+    if (!isTold.includes(false)) return;
+  }
+  throw new Error(`${name} does not work even without faults`);
 }

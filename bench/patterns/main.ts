@@ -113,11 +113,14 @@ async function runAll({ levels, names, executions, seed, isQuick }: Plan): Promi
       say(`${level.name}: ${group.join(', ')}, ${count} executions each`);
       // Each cell ends what it has started, also when another one fails.
       const settled = await Promise.allSettled(
-        group.map((name) => runCell({ name, level, executions: count, perSecond: PER_SECOND, seed })),
+        group.map(async (name) => {
+          const cell = await runCell({ name, level, executions: count, perSecond: PER_SECOND, seed });
+          say(summaryLine(cell));
+          return cell;
+        }),
       );
       for (const cell of settled) {
         if (cell.status === 'rejected') throw cell.reason;
-        say(summaryLine(cell.value));
         cells.push(cell.value);
       }
     }

@@ -36,10 +36,12 @@ export function createTrace({ seed, rate, loadMs }: TraceOptions): Trace {
   const draw = (...key: (string | number)[]) => unit([seed, ...key].join('/'));
   const hangs = (execution: number) => draw('hang', execution) < rate * FAULTS.agentHangProbability;
 
-  const outages = eventTimes('outage', FAULTS.outageEveryMs, loadMs - FAULTS.outageMs).map((fromMs) => ({
-    fromMs,
-    toMs: fromMs + FAULTS.outageMs,
-  }));
+  const outages: Outage[] = [];
+  for (const wantedMs of eventTimes('outage', FAULTS.outageEveryMs, loadMs - FAULTS.outageMs)) {
+    // One that would begin during another begins when that one is over.
+    const fromMs = Math.max(wantedMs, outages.at(-1)?.toMs ?? 0);
+    outages.push({ fromMs, toMs: fromMs + FAULTS.outageMs });
+  }
 
   /**
    * A Poisson process under the condition that it has its expected number of events (rounded, at least one): a short

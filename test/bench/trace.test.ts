@@ -53,6 +53,12 @@ test('a load has as many kills and outages as its rate says, in order and in ful
   }
 });
 
+test('outages do not overlap', () => {
+  const { outages } = at(20);
+  assert.equal(outages.length, 80);
+  for (const [i, { fromMs }] of outages.entries()) assert.ok(fromMs >= (outages[i - 1]?.toMs ?? 0));
+});
+
 test('a load that is too short for a fault still has one', () => {
   const short = createTrace({ seed: 7, rate: 1, loadMs: FAULTS.killEveryMs / 10 });
   assert.equal(short.kills('orchestrator').length, 1);
