@@ -77,16 +77,21 @@ export function createClient({ url, channel, surface, side, cell }: ClientOption
   /** 'gone': the service knows no such execution. undefined: no answer. */
   async function poll(id: string): Promise<View | 'gone' | undefined> {
     await side.whenUp();
+    // Held by its timer: Node 20 may collect an `AbortSignal.timeout()` that only `AbortSignal.any()` knows of.
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), POLICY.pollTimeoutMs);
     try {
       const { statusCode, body } = await request(`${url}${surface.statusPath(id)}`, {
         dispatcher: http,
-        signal: AbortSignal.any([AbortSignal.timeout(POLICY.pollTimeoutMs), side.breakSignal()]),
+        signal: AbortSignal.any([limit.signal, side.breakSignal()]),
       });
       const view = (await body.json()) as View;
       if (statusCode === 404) return 'gone';
       return statusCode === 200 ? view : undefined;
     } catch {
       return undefined;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
