@@ -82,13 +82,10 @@ export async function superviseScript({ role, script, env, ready }: ScriptOption
     up.catch(() => undefined);
   }
 
-  await start();
-  if (!isUp) throw new Error(`${script} has ended`);
-
   const whenUp = async () => {
     while (!isUp && !isStopped) await Promise.all([up, sleep(PROBE_MS)]);
   };
-  return register({
+  const supervised = register({
     role,
     whenUp,
     accidents: () => ends - planned,
@@ -109,6 +106,15 @@ export async function superviseScript({ role, script, env, ready }: ScriptOption
       await ended;
     },
   });
+
+  try {
+    await start();
+    if (!isUp) throw new Error(`${script} has ended`);
+    return supervised;
+  } catch (err) {
+    await supervised.stop();
+    throw err;
+  }
 }
 
 export function superviseTemporal(server: TemporalServer): Supervised {
