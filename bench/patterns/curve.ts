@@ -1,7 +1,7 @@
 import type { CellResult } from './audit.ts';
 import { PATTERN_NAMES, PATTERNS } from './patterns.ts';
 import type { PatternName } from './patterns.ts';
-import { ARTICLE, intervalOf, killedEvery, successOf } from './report.ts';
+import { ARTICLE, intervalOf, killedEvery, rateOf, short, successOf } from './report.ts';
 
 const WIDTH = 960;
 const HEIGHT = 520;
@@ -21,12 +21,10 @@ const DODGE = 5;
 
 /** Success over fault rate, with intervals, and the article's figures as lines across: an SVG without a library. */
 export function renderCurve(cells: CellResult[]): string {
-  const levels = [...new Map(cells.map((cell) => [cell.level.rate, cell])).values()].toSorted(
-    (a, b) => a.level.rate - b.level.rate,
-  );
+  const levels = [...new Map(cells.map((cell) => [rateOf(cell), cell])).values()].toSorted(byRate);
   const floor = Math.max(0, Math.floor(Math.min(0.85, ...cells.map((cell) => intervalOf(cell).low)) * 10) / 10);
   const y = (share: number) => PLOT.bottom - ((share - floor) / (1 - floor)) * (PLOT.bottom - PLOT.top);
-  const x = xScale(levels.map(({ level }) => level.rate));
+  const x = xScale(levels.map(rateOf));
   const names = PATTERN_NAMES.filter((name) => cells.some((cell) => cell.name === name));
 
   return [
@@ -34,7 +32,7 @@ export function renderCurve(cells: CellResult[]): string {
     '<title>Share of executions whose client learns the right outcome in time, over the fault rate</title>',
     text(PLOT.left, 26, 'Client learns the right outcome in time, % of executions', { size: 15, weight: 600 }),
     ...yAxis(floor, y),
-    ...levels.map((cell) => xTick(x(cell.level.rate), cell)),
+    ...levels.map((cell) => xTick(x(rateOf(cell)), cell)),
     text(
       (PLOT.left + PLOT.right) / 2,
       HEIGHT - 12,
@@ -49,10 +47,10 @@ export function renderCurve(cells: CellResult[]): string {
         COLORS[name],
         cells
           .filter((cell) => cell.name === name)
-          .toSorted((a, b) => a.level.rate - b.level.rate)
+          .toSorted(byRate)
           .map((cell) => {
             const { low, high } = intervalOf(cell);
-            const at = x(cell.level.rate) + (i - (names.length - 1) / 2) * DODGE;
+            const at = x(rateOf(cell)) + (i - (names.length - 1) / 2) * DODGE;
             return { x: at, y: y(successOf(cell)), low: y(low), high: y(high) };
           }),
       ),
@@ -61,6 +59,10 @@ export function renderCurve(cells: CellResult[]): string {
     '</svg>',
     '',
   ].join('\n');
+}
+
+function byRate(a: CellResult, b: CellResult): number {
+  return rateOf(a) - rateOf(b);
 }
 
 /** Logarithmic; a rate of 0 has its place to the left of all others. */
@@ -89,7 +91,7 @@ function xTick(at: number, cell: CellResult): string {
   return [
     line(at, PLOT.bottom, at, PLOT.bottom + 6),
     text(at, PLOT.bottom + 22, killedEvery(cell), { anchor: 'middle' }),
-    text(at, PLOT.bottom + 40, cell.level.rate === 0 ? cell.level.name : `rate ${cell.level.rate}${named(cell)}`, {
+    text(at, PLOT.bottom + 40, cell.level.rate === 0 ? cell.level.name : `rate ${short(rateOf(cell))}${named(cell)}`, {
       anchor: 'middle',
     }),
   ].join('\n');
@@ -132,7 +134,10 @@ function series(color: string, marks: Mark[]): string {
 /** A legend in the order in which the curves end, beside the plot, below the article's lines. */
 function seriesLabels(names: PatternName[], cells: CellResult[], y: (share: number) => number): string[] {
   const end = (name: PatternName) => {
-    const own = cells.filter((cell) => cell.name === name).toSorted((a, b) => b.level.rate - a.level.rate)[0];
+    const own = cells
+      .filter((cell) => cell.name === name)
+      .toSorted(byRate)
+      .at(-1);
     return own ? y(successOf(own)) : 0;
   };
   const sorted = names.toSorted((a, b) => end(a) - end(b) || names.indexOf(b) - names.indexOf(a));
