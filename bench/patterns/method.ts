@@ -48,7 +48,8 @@ export const LIMITS = `## Limits
 
 - **Boots are not compressed.** The seconds until a process is back ("back after") are minutes in real time, most of all for
   Perdure's worker, which bundles its workflows when it starts. Where the patterns run side by side
-  (all levels but none and light) they also start at the same moments. Rates above heavy would measure little but boots. Nor is Temporal's sticky task queue, which
+  (all levels but none and light) they also start at the same moments. Rates above heavy would measure little but boots.
+  The idle limit cuts, and clients give up, requests that a busy server would answer in a second. Nor is Temporal's sticky task queue, which
   holds the tasks of a dead worker for up to 10 s, nor Perdure's heartbeat limit, ${POLICY.perdureHeartbeatTimeoutMs / 1000} s here, as it has to be longer than a
   restart of the server. Uncompressed, all patterns would be back sooner by the clock of the task, Perdure the most.
 - **The fault rates are chosen**, and high: processes that die every two hours are a bad day. What is rarer cannot be seen
