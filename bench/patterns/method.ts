@@ -39,19 +39,19 @@ distances, whatever the service does (an open loop).
   **Refused**: never accepted. **Duplicate calls**: calls of the agent beyond the first that no failure of the agent
   explains. Intervals are Clopper-Pearson, 95 %.
 - **Void** (exit code 3) is a run in which submitted executions do not add up to these, a planned fault did not happen or
-  hit nothing in flight, an execution failed without faults, or others took more than 20 % of the
-  machine.
-  "In flight" is what was accepted and not yet known to its client.`;
+  hit nothing in flight, an execution failed without faults, or others took more than 20 % of
+  the machine. "In flight" is what was accepted and not yet known to its client.`;
 }
 
 export const LIMITS = `## Limits
 
-- **Boots are not compressed.** The seconds until a process is back ("back after") are minutes in real time, most of all for
-  Perdure's worker, which bundles its workflows when it starts. Where the patterns run side by side
-  (all levels but none and light) they also start at the same moments. Rates above heavy would measure little but boots.
-  The idle limit cuts, and clients give up, requests that a busy server would answer in a second. Nor is Temporal's sticky task queue, which
-  holds the tasks of a dead worker for up to 10 s, nor Perdure's heartbeat limit, ${POLICY.perdureHeartbeatTimeoutMs / 1000} s here, as it has to be longer than a
-  restart of the server. Uncompressed, all patterns would be back sooner by the clock of the task, Perdure the most.
+- **Some spans are not compressed.** The seconds until a process is back ("back after") are minutes in real time, most of all
+  for Perdure's worker, which bundles its workflows when it starts; where the patterns run side by side (all levels but
+  none and light) they also start at the same moments. Temporal's sticky task queue holds the tasks of a dead worker for up
+  to 10 s. Perdure's heartbeat limit is ${POLICY.perdureHeartbeatTimeoutMs / 1000} s here, as it has to be longer than a restart of the server. Rates above heavy
+  would measure little but these. A run at a lower factor would weigh them less; how much, is not measured.
+- **Some spans are compressed that in life are not short.** The idle limit cuts, and clients give up, requests that a busy
+  server would answer in a second.
 - **The fault rates are chosen**, and high: processes that die every two hours are a bad day. What is rarer cannot be seen
   in 20 minutes. The curve is the result, not a point of it.
 - **Executions that are in flight at one fault fail together.** The intervals take them for independent and are too narrow
@@ -64,7 +64,7 @@ export const LIMITS = `## Limits
 - The client never submits again what it was told is gone or has failed. With that, P1 to P3 would get more done, at the price of
   agent calls and of clients that hold state.
 - One agent call is one synchronous request. An agent that answers 202 and calls back survives a crash of Perdure's worker
-  without a second call; that would have favoured P4.
+  without a second call. That case is not measured here.
 - One Temporal dev server on SQLite, one API, one worker: no replica takes over while another restarts.
 - All runs on one machine: no latency of a network is in the overheads. P1 to P3d have no authentication, no signatures,
   no log; Perdure signs, logs and keeps a history.`;
