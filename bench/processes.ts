@@ -116,7 +116,7 @@ function startScript(script: string, env: Record<string, string>): Part {
 }
 
 /** What this machine's owner has set for a Perdure of their own must not reach the one that is measured. */
-function inheritedEnvironment(): NodeJS.ProcessEnv {
+export function inheritedEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(PERDURE|TEMPORAL)_|^(HOST|PORT)$/.test(name)),
   );
