@@ -79,6 +79,9 @@ export const agentFailures = {
       { retryable: true },
     ),
 
+  lost: () =>
+    toFailure({ error: 'the worker no longer holds this call', category: 'internal_error' }, { retryable: true }),
+
   timeout: (timeoutMs: number) =>
     toFailure(
       {
@@ -109,7 +112,8 @@ function toFailure(
     message: failure.error,
     type: failure.category,
     nonRetryable: !retryable,
-    details: [failure],
+    // The delay once more: Temporal does not hand its own field on to workflow code.
+    details: [failure, ...(nextRetryDelayMs === undefined ? [] : [nextRetryDelayMs])],
     ...(nextRetryDelayMs !== undefined && { nextRetryDelay: nextRetryDelayMs }),
   });
 }

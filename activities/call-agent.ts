@@ -1,172 +1,128 @@
 import { Context, log } from '@temporalio/activity';
-import { request } from 'undici';
-import type { Dispatcher } from 'undici';
-import type { AgentNode, AgentNodeDirectory } from '../common/agent-nodes.ts';
-import { findJsonFlaw } from '../common/json.ts';
 import { agentReportSignal } from '../workflows/contract.ts';
-import type { AgentAnswer, AgentCall } from '../workflows/contract.ts';
-import type { AgentReport, Json, Target } from '../workflows/execution.ts';
-import { agentFailures, MAX_ERROR_DETAILS_BYTES } from './agent-failure.ts';
-import { readFrames, streamFormat } from './agent-frames.ts';
-import type { StreamFormat } from './agent-frames.ts';
-import { readBody, readText } from './body.ts';
+import type {
+  Activities,
+  AgentAnswer,
+  AgentCall,
+  CallDeclined,
+  CallInFlight,
+  FirstAgentCall,
+} from '../workflows/contract.ts';
+import type { AgentReport } from '../workflows/execution.ts';
+import { readAnswer } from './agent-answer.ts';
+import type { ReadAnswer } from './agent-answer.ts';
+import { agentFailures } from './agent-failure.ts';
+import { sendAgentRequest } from './agent-request.ts';
+import type { AgentRequestDeps } from './agent-request.ts';
 import { startHeartbeat } from './heartbeat.ts';
+import { createHeldCalls } from './held-calls.ts';
+import { createPace } from './pace.ts';
 import { createReportBatcher } from './report-batcher.ts';
 
-export interface CallAgentDeps {
-  agentNodes: AgentNodeDirectory;
-  http: Dispatcher;
-  /** Base URL under which agents reach the API. */
-  publicUrl: string;
+export interface CallAgentDeps extends AgentRequestDeps {
   maxResultBytes: number;
+  /** Calls that may be in flight between `beginAgentCall` and the end of `followAgentCall`. */
+  maxHeldCalls: number;
+  /** The task queue that only this worker polls. */
+  ownTaskQueue: string;
 }
 
-const MAX_TIMER_MS = 2 ** 31 - 1;
+/** A call of an agent and its answer, read as far as that can be done without reporting to the workflow. */
+export interface OpenCall {
+  answer: Promise<ReadAnswer>;
+  abort: () => void;
+  toFailure: (err: unknown) => Error;
+}
 
-/** How long an answer that is already understood may go on. */
-const BODY_PATIENCE_MS = 2_000;
+/** The activities that call agents. What was begun in a workflow task and takes long is held here until followed. */
+export function createCallAgent(
+  deps: CallAgentDeps,
+): Pick<Activities, 'callAgent' | 'beginAgentCall' | 'followAgentCall'> {
+  const held = createHeldCalls(deps.maxHeldCalls);
+  const pace = createPace();
 
-/** What the frames of one call may bring into history, which ends at 50 MiB; past it only their names are kept. */
-const MAX_REPORTED_BYTES = 8 * 1024 * 1024;
+  function open(call: AgentCall, attempt: number): OpenCall {
+    const { response, abort, toFailure } = sendAgentRequest(deps, call, attempt);
+    const answer = response
+      .then((head) => readAnswer(head, deps.maxResultBytes))
+      .catch((err: unknown) => {
+        throw toFailure(err);
+      });
+    return { answer, abort, toFailure };
+  }
+
+  async function callAgent(call: AgentCall): Promise<AgentAnswer> {
+    const { executionId, attemptsBefore = 0, mayBeHeld } = call;
+    const { attempt } = Context.current().info;
+    if (mayBeHeld && attempt === 1 && held.get(executionId)) return followAgentCall(call);
+    return finish(open(call, attemptsBefore + attempt));
+  }
+
+  async function beginAgentCall(call: FirstAgentCall): Promise<AgentAnswer | CallInFlight | CallDeclined> {
+    const { executionId, target } = call;
+    if (held.isFull() || held.get(executionId)) return { kind: 'declined' };
+    const opened = open(call, 1);
+    held.add(executionId, opened);
+    pace.measure(target, opened.answer);
+    const answer = await within(pace.patienceFor(target, call.patienceMs), opened);
+    if (answer && answer.kind !== 'stream') return answer;
+    held.handOver(executionId);
+    return { kind: 'in-flight', taskQueue: deps.ownTaskQueue };
+  }
+
+  async function followAgentCall({ executionId }: AgentCall): Promise<AgentAnswer> {
+    const opened = held.take(executionId);
+    if (!opened) throw agentFailures.lost();
+    try {
+      return await finish(opened);
+    } finally {
+      held.remove(executionId);
+    }
+  }
+
+  return { callAgent, beginAgentCall, followAgentCall };
+}
 
 /**
- * Makes one call of one agent: `POST {url}/reasoners/{name}` (or `/skills/{name}`) with the input as the body, as
- * AgentField does, and understands its three answers: a result, `202` with callbacks to come, a stream of frames.
+ * The answer if it comes in time. A cancelled activity leaves the call alone: mostly its workflow task is to be done
+ * over, and wants to find it.
  */
-export function createCallAgent({ agentNodes, http, publicUrl, maxResultBytes }: CallAgentDeps) {
-  return async function callAgent(call: AgentCall): Promise<AgentAnswer> {
-    const context = Context.current();
-    const node = await agentNodes.find(call.target.node);
-    if (!node) throw agentFailures.unknownNode(call.target.node);
-    // Node's timers fire at once when they are set to more; Temporal's own timeout keeps such a limit.
-    const { timeoutMs = Infinity } = call;
-    const deadline = timeoutMs <= MAX_TIMER_MS ? AbortSignal.timeout(timeoutMs) : undefined;
-    const heartbeat = startHeartbeat(context);
-    try {
-      const response = await request(agentUrl(node, call.target), {
-        dispatcher: http,
-        method: 'POST',
-        headers: callHeaders(call, node, publicUrl, context.info.attempt),
-        body: JSON.stringify(call.input),
-        signal: deadline ? AbortSignal.any([context.cancellationSignal, deadline]) : context.cancellationSignal,
-      });
-      return await readAnswer(response);
-    } catch (err) {
-      if (context.cancellationSignal.aborted) return await context.cancelled;
-      if (deadline?.aborted) throw agentFailures.timeout(timeoutMs);
-      throw agentFailures.ofException(err);
-    } finally {
-      heartbeat.stop();
-    }
-  };
-
-  async function readAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<AgentAnswer> {
-    if (statusCode === 202) {
-      // The head alone acknowledges: an agent that leaves the body open must not be called again for it.
-      body
-        .dump({ limit: MAX_ERROR_DETAILS_BYTES, signal: AbortSignal.timeout(BODY_PATIENCE_MS) })
-        .catch(() => undefined);
-      return { kind: 'accepted' };
-    }
-    if (statusCode < 200 || statusCode >= 300)
-      throw agentFailures.ofResponse(statusCode, headers['retry-after'], await readRefusal(body));
-
-    const encoding = headers['content-encoding'];
-    if (encoding !== undefined && encoding !== 'identity')
-      throw agentFailures.badResult(`encoded as ${String(encoding)}, which was not asked for`);
-    const contentType = headers['content-type'];
-    const format = streamFormat(Array.isArray(contentType) ? contentType[0] : contentType);
-    if (format) return { kind: 'result', result: checkResult(await followStream(body, format)) };
-    const bytes = await readBody(body, maxResultBytes);
-    if (!bytes) throw agentFailures.resultTooLarge(maxResultBytes);
-    return { kind: 'result', result: checkResult(parseResult(bytes)) };
-  }
-
-  async function followStream(body: AsyncIterable<Uint8Array>, format: StreamFormat): Promise<Json> {
-    const batcher = createReportBatcher(reportToWorkflow(Context.current()));
-    let reportedBytes = 0;
-    try {
-      for await (const frame of readFrames(body, format, maxResultBytes)) {
-        switch (frame.kind) {
-          case 'report':
-            reportedBytes += Buffer.byteLength(JSON.stringify(frame.report));
-            await batcher.add(reportedBytes > MAX_REPORTED_BYTES ? withoutData(frame.report) : frame.report);
-            break;
-          case 'result':
-            return frame.result;
-          case 'error':
-            throw agentFailures.ofFrame(frame);
-        }
-      }
-    } finally {
-      // What the agent said before its end belongs before the outcome.
-      await batcher.end();
-    }
-    throw agentFailures.brokenStream();
-  }
-
-  /** A result must fit into history, also after it was written out again, and must not break recursive code. */
-  function checkResult(result: Json): Json {
-    const flaw = findJsonFlaw(result, { text: false });
-    if (flaw) throw agentFailures.badResult(`${flaw.flaw} at ${flaw.path}`);
-    if (Buffer.byteLength(JSON.stringify(result)) > maxResultBytes) throw agentFailures.resultTooLarge(maxResultBytes);
-    return result;
+async function within(ms: number, { answer }: OpenCall): Promise<ReadAnswer | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([answer, Context.current().cancelled, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
-function withoutData(report: AgentReport): AgentReport {
-  return report.type === 'other' ? { ...report, data: { cut: true } } : report;
-}
-
-function agentUrl(node: AgentNode, target: Target): string {
-  return `${node.url}/${target.type === 'skill' ? 'skills' : 'reasoners'}/${target.name}`;
-}
-
-/** AgentField's headers, and ours: the attempt number and where callbacks go. */
-function callHeaders(call: AgentCall, node: AgentNode, publicUrl: string, attempt: number): Record<string, string> {
-  return {
-    ...node.headers,
-    'content-type': 'application/json',
-    accept: 'application/json, application/x-ndjson;q=0.9, text/event-stream;q=0.8, */*;q=0.5',
-    'accept-encoding': 'identity',
-    'x-execution-id': call.executionId,
-    'x-run-id': call.runId,
-    'x-workflow-id': call.runId,
-    ...(call.parentExecutionId !== undefined && { 'x-parent-execution-id': call.parentExecutionId }),
-    ...(call.sessionId !== undefined && { 'x-session-id': call.sessionId }),
-    ...(call.actorId !== undefined && { 'x-actor-id': call.actorId }),
-    'perdure-attempt': String(attempt),
-    'perdure-callback-url': `${publicUrl}/api/v1/executions/${call.executionId}/status`,
-  };
+/** Waits for the whole answer, reports what a stream brings, and ends the call when the activity is cancelled. */
+async function finish({ answer, abort, toFailure }: OpenCall): Promise<AgentAnswer> {
+  const context = Context.current();
+  context.cancellationSignal.addEventListener('abort', abort, { once: true });
+  const heartbeat = startHeartbeat(context);
+  try {
+    const read = await answer;
+    if (read.kind !== 'stream') return read;
+    return await read.follow(createReportBatcher(reportToWorkflow(context)));
+  } catch (err) {
+    if (context.cancellationSignal.aborted) return await context.cancelled;
+    throw toFailure(err);
+  } finally {
+    heartbeat.stop();
+  }
 }
 
 function reportToWorkflow({ client, info }: Context): (reports: AgentReport[]) => Promise<void> {
   const { workflowId, runId } = info.workflowExecution ?? {};
-  if (workflowId === undefined) throw new Error('callAgent was not called by a workflow');
+  if (workflowId === undefined) throw new Error('the agent was not called by a workflow');
   const execution = client.workflow.getHandle(workflowId, runId);
   return (reports) =>
     execution.signal(agentReportSignal, reports).catch((err: unknown) => {
       // The agent's work matters more than the news of it.
       log.warn('reports of the agent could not be recorded', { count: reports.length, error: String(err) });
     });
-}
-
-/** The start of what an agent says about its failure, as far as it comes soon. */
-function readRefusal(body: Dispatcher.ResponseData['body']): Promise<string> {
-  const timer = setTimeout(() => body.destroy(), BODY_PATIENCE_MS);
-  return readText(body, MAX_ERROR_DETAILS_BYTES)
-    .catch(() => '')
-    .finally(() => clearTimeout(timer));
-}
-
-/** JSON if it is JSON, else the text as it stands. */
-function parseResult(bytes: Buffer): Json {
-  // Drops a byte order mark, which JSON.parse does not take.
-  const text = new TextDecoder().decode(bytes);
-  if (text.trim() === '') return null;
-  try {
-    return JSON.parse(text) as Json;
-  } catch {
-    return text;
-  }
 }

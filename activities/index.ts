@@ -4,23 +4,22 @@ import type { AgentNodeDirectory } from '../common/agent-nodes.ts';
 import type { Sealer } from '../common/sealing.ts';
 import type { Activities } from '../workflows/contract.ts';
 import { createCallAgent } from './call-agent.ts';
+import type { CallAgentDeps } from './call-agent.ts';
 import { createDeliverWebhook } from './deliver-webhook.ts';
 import { createTellAgentCancelled } from './tell-agent-cancelled.ts';
 
-export interface ActivityDeps {
+export interface ActivityDeps extends Omit<CallAgentDeps, 'http'> {
   agentNodes: AgentNodeDirectory;
   sealer: Sealer;
-  publicUrl: string;
-  maxResultBytes: number;
   /** One pool of connections for agents, one for receivers: neither can starve the other. */
   agentHttp: Dispatcher;
   webhookHttp: Dispatcher;
 }
 
 export function createActivities(deps: ActivityDeps): Activities {
-  const { agentNodes, sealer, publicUrl, maxResultBytes, agentHttp, webhookHttp } = deps;
+  const { agentNodes, sealer, agentHttp, webhookHttp } = deps;
   return {
-    callAgent: createCallAgent({ agentNodes, http: agentHttp, publicUrl, maxResultBytes }),
+    ...createCallAgent({ ...deps, http: agentHttp }),
     deliverWebhook: createDeliverWebhook({ sealer, http: webhookHttp }),
     tellAgentCancelled: createTellAgentCancelled({ agentNodes, http: agentHttp }),
   };

@@ -32,6 +32,7 @@ const apiEnvironment = z.object({
   PERDURE_AGENT_RETRY_INITIAL_MS: wholeNumber(1, HOUR_MS).default(1000),
   PERDURE_AGENT_RETRY_MAX_MS: wholeNumber(1, HOUR_MS).default(60_000),
   PERDURE_AGENT_HEARTBEAT_TIMEOUT_MS: wholeNumber(300, HOUR_MS).default(10_000),
+  PERDURE_AGENT_PATIENCE_MS: wholeNumber(0, 5_000).default(1000),
   PERDURE_WEBHOOK_MAX_ATTEMPTS: wholeNumber(1, 100).default(5),
   PERDURE_WEBHOOK_RETRY_INITIAL_MS: wholeNumber(1, HOUR_MS).default(5000),
   PERDURE_WEBHOOK_RETRY_MAX_MS: wholeNumber(1, 24 * HOUR_MS).default(300_000),
@@ -58,6 +59,7 @@ export function loadApiConfig(env: NodeJS.ProcessEnv): ApiConfig {
         backoffCoefficient: 2,
         maximumIntervalMs: Math.max(read.PERDURE_AGENT_RETRY_MAX_MS, read.PERDURE_AGENT_RETRY_INITIAL_MS),
         heartbeatTimeoutMs: read.PERDURE_AGENT_HEARTBEAT_TIMEOUT_MS,
+        ...(read.PERDURE_AGENT_PATIENCE_MS > 0 && { patienceMs: read.PERDURE_AGENT_PATIENCE_MS }),
       },
       webhook: {
         maximumAttempts: read.PERDURE_WEBHOOK_MAX_ATTEMPTS,

@@ -21,6 +21,7 @@ export function executionView(state: ExecutionState): Execution {
     started_at: state.startedAt ?? null,
     completed_at: outcome?.completedAt ?? null,
     duration_ms: outcome?.durationMs ?? null,
+    lane: state.lane ?? null,
     current_action: state.currentAction ?? null,
     progress_pct: state.progressPct ?? null,
     estimated_completion: state.estimatedCompletion ?? null,

@@ -56,6 +56,10 @@ export interface ExecutionsDeps {
 const MAX_REPORTS = 5_000;
 const CALL_DEADLINE_MS = 5_000;
 const SEE_OWN_SIGNAL_MS = 5_000;
+/** Temporal takes no more. */
+const MAX_TASK_TIMEOUT_MS = 120_000;
+/** How long a message waits for the end of a workflow task in which the agent may be called. */
+const FIRST_CALL_MS = 2_000;
 const QUERY_DEADLINE_MS = 10_000;
 
 export function createExecutions({ client, taskQueue, histories, watchers }: ExecutionsDeps): Executions {
@@ -67,6 +71,20 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
     const state = await watchers.read(executionId);
     if (!state) throw notFound(executionId);
     return state;
+  }
+
+  /**
+   * The state, once no first call of the agent is under way in a workflow task, or after a short while. What is sent
+   * to a workflow in such a task makes Temporal discard how the task ended if it ended the execution: the agent would
+   * be called again.
+   */
+  async function getBetweenTasks(executionId: string): Promise<ExecutionState> {
+    const isCalling = ({ startedAt, isInTask }: ExecutionState) => startedAt === undefined && isInTask === true;
+    const state = await get(executionId);
+    if (!isCalling(state)) return state;
+    const later = await watchers.waitFor(executionId, (now) => !isCalling(now), { timeoutMs: FIRST_CALL_MS });
+    if (!later) throw notFound(executionId);
+    return later;
   }
 
   /** Signals an open execution; `closed` when it has ended in the meantime. */
@@ -127,6 +145,8 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
             args: [input],
             workflowIdReusePolicy: 'REJECT_DUPLICATE',
             workflowIdConflictPolicy: 'FAIL',
+            // The first agent call is made within a workflow task: a dead worker must be noticed as soon as in any other.
+            workflowTaskTimeout: Math.min(input.policy.agent.heartbeatTimeoutMs, MAX_TASK_TIMEOUT_MS),
             typedSearchAttributes: [
               { key: SEARCH_ATTRIBUTES.target, value: formatTarget(input.target) },
               { key: SEARCH_ATTRIBUTES.runId, value: input.runId },
@@ -161,7 +181,7 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
     },
 
     report: async (executionId, reports) => {
-      const state = await get(executionId);
+      const state = await getBetweenTasks(executionId);
       if (isOver(state)) throw conflict(state);
       if (state.sequence > MAX_REPORTS)
         throw new ApiError(
@@ -183,7 +203,7 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
     },
 
     callback: async (executionId, ending) => {
-      const before = await get(executionId);
+      const before = await getBetweenTasks(executionId);
       const word = before.outcome ?? before.callback;
       if (word) return sameWordOrConflict(before, word, ending);
 
@@ -202,7 +222,7 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
     },
 
     cancel: async (executionId, reason) => {
-      const state = await get(executionId);
+      const state = await getBetweenTasks(executionId);
       if (isOver(state)) throw conflict(state);
       const sent = await signalOpen(executionId, async () => {
         // The request itself cannot carry a reason into workflow code. The first one counts, and signals are bounded.

@@ -8,6 +8,7 @@ import {
   webhookAttemptSignal,
 } from '../workflows/contract.ts';
 import type {
+  Activities,
   CancelNotice,
   ExecuteTargetInput,
   RedeliverWebhookInput,
@@ -20,6 +21,9 @@ import type { ExecutionState } from '../workflows/state.ts';
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 type Payloads = temporal.api.common.v1.IPayloads;
 type Failure = temporal.api.failure.v1.IFailure;
+
+/** By this name Temporal's SDKs record local activities. */
+const LOCAL_ACTIVITY_MARKER = 'core_local_activity';
 
 /**
  * Projects the history of one Temporal run onto the state of its execution. Events must come in order; what they
@@ -42,6 +46,8 @@ export function createProjection(
   let isClosed = false;
   /** The clock of workflow code is the start of its current workflow task. */
   let workflowTime = '';
+  /** When workflow code ran for the first time, which is when it called the agent. */
+  let firstTaskTime: string | undefined;
   const activityTypes = new Map<string, string>();
 
   async function decode<T>(payloads: Payloads | null | undefined): Promise<T | undefined> {
@@ -88,12 +94,29 @@ export function createProjection(
 
   async function activityScheduled(into: ExecutionState, event: HistoryEvent): Promise<void> {
     const { activityType, input } = event.activityTaskScheduledEventAttributes ?? {};
-    activityTypes.set(String(event.eventId), activityType?.name ?? '');
-    if (activityType?.name === 'callAgent') append(into, { kind: 'running', at: workflowTime });
-    else if (!into.outcome) {
-      const told = await decode<WebhookDelivery | CancelNotice>(input);
-      if (told) append(into, { kind: 'outcome', outcome: told.outcome });
+    const name = activityType?.name as keyof Activities | undefined;
+    activityTypes.set(String(event.eventId), name ?? '');
+    switch (name) {
+      case 'callAgent':
+      case 'followAgentCall':
+        append(into, { kind: 'running', at: firstTaskTime ?? workflowTime, lane: 'activity' });
+        return;
+      case 'deliverWebhook':
+      case 'tellAgentCancelled': {
+        const told = into.outcome ? undefined : await decode<WebhookDelivery | CancelNotice>(input);
+        if (told) append(into, { kind: 'outcome', outcome: told.outcome });
+        return;
+      }
+      case 'beginAgentCall': // a local activity: it is recorded as a marker
+      case undefined:
+        return;
     }
+  }
+
+  /** A local activity leaves a marker when it is over, in the same task in which it was called. */
+  function markerRecorded(into: ExecutionState, event: HistoryEvent): void {
+    if (event.markerRecordedEventAttributes?.markerName === LOCAL_ACTIVITY_MARKER)
+      append(into, { kind: 'running', at: firstTaskTime ?? workflowTime, lane: 'local' });
   }
 
   async function deliveryEnded(
@@ -143,7 +166,11 @@ export function createProjection(
     fold: async (event) => {
       if (event.workflowExecutionStartedEventAttributes) return started(event);
       if (event.workflowTaskStartedEventAttributes) workflowTime = toIso(event.eventTime);
+      if (event.workflowTaskCompletedEventAttributes) firstTaskTime ??= workflowTime;
       if (!state) return;
+      const isRunning = taskIsRunning(event);
+      if (isRunning !== undefined) return append(state, { kind: 'task', isRunning });
+      if (event.markerRecordedEventAttributes) return markerRecorded(state, event);
       if (event.workflowExecutionSignaledEventAttributes) return signaled(state, event);
       if (event.workflowExecutionCancelRequestedEventAttributes) return append(state, { kind: 'cancel-requested' });
       if (event.activityTaskScheduledEventAttributes) return activityScheduled(state, event);
@@ -157,6 +184,13 @@ export function createProjection(
       return closed(state, event);
     },
   };
+}
+
+/** What an event says of a worker's being at work on the execution; undefined: nothing. */
+function taskIsRunning(event: HistoryEvent): boolean | undefined {
+  if (event.workflowTaskStartedEventAttributes) return true;
+  const { workflowTaskCompletedEventAttributes: completed, workflowTaskFailedEventAttributes: failedTask } = event;
+  return completed || failedTask || event.workflowTaskTimedOutEventAttributes ? false : undefined;
 }
 
 function failed(error: string): Ending {

@@ -1,6 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { z } from 'zod';
-import { EXECUTION_STATUSES, TARGET_TYPES } from '../workflows/execution.ts';
+import { EXECUTION_STATUSES, LANES, TARGET_TYPES } from '../workflows/execution.ts';
 
 /**
  * Every request and answer body. They validate and they make the OpenAPI document, so descriptions live here.
@@ -151,6 +151,10 @@ export const execution = z
     started_at: timestamp.nullable(),
     completed_at: timestamp.nullable(),
     duration_ms: z.int().nullable().meta({ description: 'From started_at (else created_at) to completed_at' }),
+    lane: z
+      .enum(LANES)
+      .nullable()
+      .meta({ description: 'How the agent was called: within a workflow task (local) or by an activity of its own' }),
     current_action: z.string().nullable(),
     progress_pct: z.number().nullable(),
     estimated_completion: z.string().nullable(),

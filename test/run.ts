@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { bundleWorkflowCode } from '@temporalio/worker';
-import { WORKFLOWS_PATH } from '../worker/create-worker.ts';
+import { WORKFLOWS_PATH } from '../worker/start-worker.ts';
 import { quietLogger } from './support/bundle.ts';
 import { ROOT, startTemporal } from './support/temporal.ts';
 

@@ -1,10 +1,10 @@
 import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime } from '@temporalio/worker';
-import { createActivities, createAgentHttp, createWebhookHttp } from '../activities/index.ts';
+import { createAgentHttp, createWebhookHttp } from '../activities/index.ts';
 import { runMain } from '../common/environment.ts';
 import { createLogger } from '../common/logger.ts';
 import { loadWorkerConfig } from './config.ts';
 import { connectWithPatience } from './connect.ts';
-import { createWorker } from './create-worker.ts';
+import { startWorker } from './start-worker.ts';
 
 runMain('perdure worker', async () => {
   const config = loadWorkerConfig(process.env);
@@ -26,16 +26,16 @@ runMain('perdure worker', async () => {
   const webhookHttp = createWebhookHttp();
   try {
     const { agentNodes, sealer, publicUrl, maxResultBytes } = config;
-    const worker = await createWorker({
+    const worker = await startWorker({
       connection,
       namespace: config.temporal.namespace,
       taskQueue: config.taskQueue,
-      activities: createActivities({ agentNodes, sealer, publicUrl, maxResultBytes, agentHttp, webhookHttp }),
+      activities: { agentNodes, sealer, publicUrl, maxResultBytes, agentHttp, webhookHttp },
       maxConcurrentActivities: config.maxConcurrentActivities,
       shutdownGraceMs: config.shutdownGraceMs,
     });
     logger.info({ taskQueue: config.taskQueue, namespace: config.temporal.namespace }, 'worker polls');
-    await worker.run();
+    await worker.done;
   } finally {
     await Promise.allSettled([agentHttp.destroy(), webhookHttp.destroy(), connection.close()]);
   }

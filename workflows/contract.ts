@@ -10,6 +10,11 @@ import type { ExecutionState } from './state.ts';
 
 export const DEFAULT_TASK_QUEUE = 'perdure';
 
+/** Where calls of agents wait that were not made within a workflow task: they must not hold up deliveries. */
+export function agentTaskQueue(taskQueue: string): string {
+  return `${taskQueue}-agents`;
+}
+
 /** A webhook registration whose URL, secret and header values only a holder of the sealing key can read. */
 export interface SealedWebhook {
   /** Scheme, host and port of the URL, for operators. */
@@ -25,6 +30,11 @@ export interface ExecutionPolicy {
     heartbeatTimeoutMs: number;
     /** Limit of one call; unset: none. */
     attemptTimeoutMs?: number;
+    /**
+     * How long the first call may be waited for within the workflow task that makes it; one that takes longer is
+     * handed over to an activity. Unset: calls are activities from the start.
+     */
+    patienceMs?: number;
   };
   webhook: RetrySettings & { attemptTimeoutMs: number };
 }
@@ -72,10 +82,28 @@ export interface AgentCall extends ExecutionContext {
   input: JsonObject;
   /** Limit of one call; unset: none. */
   timeoutMs?: number;
-  maximumAttempts: number;
+  /** Calls that were made before this activity: numbering goes on from there. Unset: none. */
+  attemptsBefore?: number;
+  /** The worker may still hold a call of this execution whose workflow task came to nothing. */
+  mayBeHeld?: true;
+}
+
+export interface FirstAgentCall extends AgentCall {
+  patienceMs: number;
 }
 
 export type AgentAnswer = { kind: 'result'; result: Json } | { kind: 'accepted' };
+
+/** The agent takes its time; the worker that polls this task queue holds the call. */
+export interface CallInFlight {
+  kind: 'in-flight';
+  taskQueue: string;
+}
+
+/** The worker holds as many calls as it may: this one was not made. */
+export interface CallDeclined {
+  kind: 'declined';
+}
 
 export interface CancelNotice {
   executionId: string;
@@ -100,6 +128,10 @@ export interface WebhookDelivery {
 export interface Activities {
   /** Calls one reasoner or skill of one agent node. Resolves with its result, or with `accepted` if it answered 202. */
   callAgent: (call: AgentCall) => Promise<AgentAnswer>;
+  /** Local activity: makes the first call, and gives it out of hand when the agent takes its time. */
+  beginAgentCall: (call: FirstAgentCall) => Promise<AgentAnswer | CallInFlight | CallDeclined>;
+  /** Waits for a call that `beginAgentCall` has begun, in the worker that holds it. */
+  followAgentCall: (call: AgentCall) => Promise<AgentAnswer>;
   /** Makes one attempt at a delivery; throws when it failed. Temporal does the retrying. */
   deliverWebhook: (delivery: WebhookDelivery) => Promise<WebhookAttempt>;
   /** Tells an agent, best effort, that nobody waits for this execution any more. */

@@ -15,6 +15,15 @@ export const FAILURE_TYPES = {
   cancelled: 'ExecutionCancelled',
 } as const;
 
+const EVERY_WORKER_DIED: AgentFailure = {
+  error: 'Every worker that called the agent died during the call',
+  category: 'internal_error',
+};
+
+export function everyWorkerDied(): ApplicationFailure {
+  return ApplicationFailure.create({ message: EVERY_WORKER_DIED.error, details: [EVERY_WORKER_DIED] });
+}
+
 /** AgentField's words for a sync call that took too long. */
 export function timeoutEnding(timeoutMs: number): Ending {
   return {
@@ -40,11 +49,7 @@ export function endingOfFailure(err: unknown, timeoutMs: number | undefined): En
 function endingOfTimeout(cause: TimeoutFailure, timeoutMs: number | undefined): Ending {
   switch (cause.timeoutType) {
     case TimeoutType.HEARTBEAT:
-      return {
-        status: 'failed',
-        error: 'Every worker that called the agent died during the call',
-        category: 'internal_error',
-      };
+      return { status: 'failed', ...EVERY_WORKER_DIED };
     case TimeoutType.START_TO_CLOSE:
       return { status: 'timeout', error: 'Agent timeout', category: 'agent_timeout' };
     default:

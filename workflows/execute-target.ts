@@ -1,5 +1,4 @@
 import {
-  ActivityCancellationType,
   ApplicationFailure,
   CancellationScope,
   CancelledFailure,
@@ -19,16 +18,15 @@ import {
   stateQuery,
   webhookAttemptSignal,
 } from './contract.ts';
-import type { Activities, AgentAnswer, ExecuteTargetInput, ExecutionPolicy } from './contract.ts';
-import { deliver, REPORT_GRACE_MS } from './delivery.ts';
+import { callUntilAnswered } from './agent-call.ts';
+import type { Activities, AgentAnswer, AgentCall, ExecuteTargetInput } from './contract.ts';
+import { deliver } from './delivery.ts';
 import { endingOfFailure, FAILURE_TYPES, timeoutEnding } from './endings.ts';
 import { isDelivered } from './execution.ts';
-import type { Ending, Outcome } from './execution.ts';
+import type { Ending, Lane, Outcome } from './execution.ts';
 import { append, cancelledEnding, cancelledError, initialState, outcomeOf } from './state.ts';
 import type { ExecutionState } from './state.ts';
 
-/** Stands for "no limit" where Temporal wants a number. */
-const UNLIMITED_MS = 10 * 365 * 24 * 3_600_000;
 const TELL_AGENT_TIMEOUT_MS = 5_000;
 
 /**
@@ -76,12 +74,12 @@ function handleMessages(state: ExecutionState): Promise<void> {
 async function runToEnd(state: ExecutionState, input: ExecuteTargetInput, calledBack: Promise<void>): Promise<Ending> {
   const { timeoutMs } = input;
   const remainingMs = (limitMs: number) => workflowInfo().startTime.getTime() + limitMs - Date.now();
+  const callLimitMs = () => (timeoutMs === undefined ? undefined : Math.max(1, remainingMs(timeoutMs)));
   try {
     if (isCallbackDecisive(state)) return endingOfCallback(state);
     if (CancellationScope.current().consideredCancelled) return cancelledEnding(state);
     if (timeoutMs !== undefined && remainingMs(timeoutMs) <= 0) return timeoutEnding(timeoutMs);
 
-    const callLimitMs = timeoutMs === undefined ? undefined : remainingMs(timeoutMs);
     const answer = await firstAnswer(state, input, calledBack, callLimitMs);
     if (answer.kind === 'result') return { status: 'succeeded', result: answer.result };
 
@@ -104,26 +102,23 @@ function firstAnswer(
   state: ExecutionState,
   input: ExecuteTargetInput,
   calledBack: Promise<void>,
-  remainingMs: number | undefined,
+  remainingMs: () => number | undefined,
 ): Promise<AgentAnswer> {
-  const { callAgent } = proxyActivities<Activities>(agentCallOptions(input.policy.agent, remainingMs));
   const { target, runId, parentExecutionId, sessionId, actorId } = state;
-  const { attemptTimeoutMs, maximumAttempts } = input.policy.agent;
+  const { attemptTimeoutMs } = input.policy.agent;
+  const call: AgentCall = {
+    executionId: state.executionId,
+    target,
+    input: input.input,
+    runId,
+    ...(parentExecutionId !== undefined && { parentExecutionId }),
+    ...(sessionId !== undefined && { sessionId }),
+    ...(actorId !== undefined && { actorId }),
+    ...(attemptTimeoutMs !== undefined && { timeoutMs: attemptTimeoutMs }),
+  };
   const scope = new CancellationScope();
-  const answered = scope.run(() =>
-    callAgent({
-      executionId: state.executionId,
-      target,
-      input: input.input,
-      runId,
-      ...(parentExecutionId !== undefined && { parentExecutionId }),
-      ...(sessionId !== undefined && { sessionId }),
-      ...(actorId !== undefined && { actorId }),
-      ...(attemptTimeoutMs !== undefined && { timeoutMs: attemptTimeoutMs }),
-      maximumAttempts,
-    }),
-  );
-  append(state, { kind: 'running', at: now() });
+  const onLane = (lane: Lane) => append(state, { kind: 'running', at: now(), lane });
+  const answered = scope.run(() => callUntilAnswered(call, input.policy.agent, { remainingMs, onLane }));
   // Not Promise.race: the SDK takes a stack trace for each promise, a third of what this workflow cost with it.
   return new Promise((resolve, reject) => {
     answered.then(resolve, reject);
@@ -132,23 +127,6 @@ function firstAnswer(
       resolve({ kind: 'accepted' });
     });
   });
-}
-
-function agentCallOptions(policy: ExecutionPolicy['agent'], remainingMs: number | undefined) {
-  const { attemptTimeoutMs } = policy;
-  return {
-    // The activity keeps the limit of a call itself; this one is for an activity that cannot.
-    startToCloseTimeout: attemptTimeoutMs === undefined ? UNLIMITED_MS : attemptTimeoutMs + REPORT_GRACE_MS,
-    ...(remainingMs !== undefined && { scheduleToCloseTimeout: remainingMs }),
-    heartbeatTimeout: policy.heartbeatTimeoutMs,
-    cancellationType: ActivityCancellationType.TRY_CANCEL,
-    retry: {
-      maximumAttempts: policy.maximumAttempts,
-      initialInterval: policy.initialIntervalMs,
-      backoffCoefficient: policy.backoffCoefficient,
-      maximumInterval: policy.maximumIntervalMs,
-    },
-  };
 }
 
 /** The agent was told that its word is recorded: a cancel or a deadline that the same task brings cannot undo that. */

@@ -22,6 +22,10 @@ export function isTerminal(status: ExecutionStatus): status is TerminalStatus {
 export const TARGET_TYPES = ['reasoner', 'skill'] as const;
 export type TargetType = (typeof TARGET_TYPES)[number];
 
+/** How an agent is called: within a workflow task, for the prompt ones, or by an activity of its own. */
+export const LANES = ['local', 'activity'] as const;
+export type Lane = (typeof LANES)[number];
+
 /** What an execution calls: one reasoner or skill of one agent node. */
 export interface Target {
   node: string;

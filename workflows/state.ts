@@ -9,6 +9,7 @@ import type {
   AgentReport,
   Ending,
   ExecutionStatus,
+  Lane,
   Outcome,
   Target,
   WebhookAttempt,
@@ -20,6 +21,8 @@ export interface ExecutionState extends ExecutionContext {
   createdAt: string;
   status: ExecutionStatus;
   startedAt?: string;
+  /** How the agent was called last. */
+  lane?: Lane;
   currentAction?: string;
   progressPct?: number;
   estimatedCompletion?: string;
@@ -33,15 +36,18 @@ export interface ExecutionState extends ExecutionContext {
   cancelReason?: string;
   /** Known to readers of the history only: workflow code learns of it by the cancellation of its scope. */
   cancelRequested?: true;
+  /** Likewise: a worker has taken up the execution and not yet reported back, it may be calling the agent just now. */
+  isInTask?: true;
   requestMac?: string;
 }
 
 export type LogEntry =
-  | { kind: 'running'; at: string }
+  | { kind: 'running'; at: string; lane: Lane }
   | { kind: 'report'; report: AgentReport }
   | { kind: 'callback'; callback: AgentCallback }
   | { kind: 'cancel-reason'; reason: string }
   | { kind: 'cancel-requested' }
+  | { kind: 'task'; isRunning: boolean }
   | { kind: 'outcome'; outcome: Outcome }
   | { kind: 'webhook-attempt'; attempt: WebhookAttempt };
 
@@ -67,9 +73,12 @@ export function initialState(executionId: string, input: ExecuteTargetInput): Ex
 export function append(state: ExecutionState, entry: LogEntry): void {
   switch (entry.kind) {
     case 'running':
-      if (state.outcome) return;
-      state.status = 'running';
-      state.startedAt = entry.at;
+      if (state.outcome || state.lane === entry.lane) return;
+      if (state.startedAt === undefined) {
+        state.status = 'running';
+        state.startedAt = entry.at;
+      }
+      state.lane = entry.lane;
       state.sequence += 1;
       return;
     case 'report':
@@ -85,6 +94,10 @@ export function append(state: ExecutionState, entry: LogEntry): void {
       return;
     case 'cancel-requested':
       state.cancelRequested = true;
+      return;
+    case 'task':
+      if (entry.isRunning) state.isInTask = true;
+      else delete state.isInTask;
       return;
     case 'outcome':
       if (state.outcome) return;

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { httpServer, sendJson } from '../support/http-server.ts';
 import { sharedContext } from '../support/shared.ts';
 import { startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
-const DEADLINE_MS = 60_000;
 const shared = sharedContext();
 let system: System;
 before(async () => {
@@ -44,17 +42,10 @@ before(async () => {
 });
 after(shared.close);
 
-async function isAccepted(id: string): Promise<boolean> {
-  const { events } = await system.client.workflow.getHandle(id).fetchHistory();
-  return events?.some((event) => event.activityTaskCompletedEventAttributes) ?? false;
-}
-
 test('the head of a 202 acknowledges, however long its body goes on', async () => {
   const { body } = await system.post('/api/v1/execute/async/a.acknowledge');
   const id = String(body.execution_id);
-  const until = Date.now() + DEADLINE_MS;
-  while (!(await isAccepted(id)) && Date.now() < until) await sleep(50);
-  assert.ok(await isAccepted(id));
+  assert.equal((await system.running(id)).lane, 'local', 'the task that called is over');
   await system.post(`/api/v1/executions/${id}/status`, { status: 'succeeded' });
 });
 

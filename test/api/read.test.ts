@@ -23,7 +23,7 @@ async function submit(headers: Record<string, string> = {}): Promise<string> {
 
 test('an execution has every field at every stage', async () => {
   const fields = (
-    'execution_id run_id target type status created_at started_at completed_at duration_ms current_action ' +
+    'execution_id run_id target type status created_at started_at completed_at duration_ms lane current_action ' +
     'progress_pct estimated_completion result error error_details error_category webhook_registered webhook_events ' +
     'sequence'
   )
@@ -61,8 +61,7 @@ test('an ETag names a state: unchanged is 304, changed is 200', async () => {
 
 test('wait answers at the next change, not at the end of its time', async () => {
   const id = await submit();
-  await agent.callbackUrl(id);
-  const { body: before } = await system.get(`/api/v1/executions/${id}`);
+  const before = await system.running(id);
   const startedAt = Date.now();
   const waiting = system.get(`/api/v1/executions/${id}?wait=60`);
   await agent.report(id, { status: 'running', current_action: 'half way' });

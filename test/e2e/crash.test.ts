@@ -47,8 +47,8 @@ const payloadOf = (delivery: Received | undefined) => JSON.parse(delivery?.body 
 test('the worker is killed while a 202 agent works: it was called exactly once, and the result arrives', async (t) => {
   const receiver = await webhookReceiver(t, 204);
   const id = await submit('accepting.work', { webhook: { url: receiver.url, secret: 's' } });
-  await accepting.callbackUrl(id);
-  await acknowledged(id);
+  // From here on the acknowledgement is in history.
+  assert.equal((await processes.running(id)).lane, 'local');
   await processes.worker.kill();
   const { status } = await accepting.report(id, { status: 'succeeded', result: 'survived' });
   assert.equal(status, 200, 'a callback is taken while no worker runs');
@@ -60,10 +60,29 @@ test('the worker is killed while a 202 agent works: it was called exactly once, 
   assert.equal(calls(accepting, id).length, 1);
 });
 
+test('the worker is killed within the task that calls a sync agent: it is called again under the same id', async (t) => {
+  const env = { PERDURE_AGENT_PATIENCE_MS: '5000' };
+  const own = await startProcesses(t, { address: temporal.address, agentNodes: { hanging: hanging.url }, env });
+  isHanging = true;
+  const { body } = await own.post('/api/v1/execute/async/hanging.work');
+  await hanging.waitFor(1, isCallOf(body.execution_id));
+  assert.equal((await own.get(body.links.self)).body.lane, null, 'history does not know of the call yet');
+  await own.worker.kill();
+  isHanging = false;
+  await own.worker.start();
+  const view = await own.end(body.execution_id);
+  assert.equal(view.status, 'succeeded');
+  assert.equal(view.lane, 'activity');
+  assert.deepEqual(
+    calls(hanging, body.execution_id).map((call) => call.headers['perdure-attempt']),
+    ['1', '2'],
+  );
+});
+
 test('the worker is killed while a sync agent works: it is called again under the same id', async () => {
   isHanging = true;
   const id = await submit('hanging.work');
-  await hanging.waitFor(1, isCallOf(id));
+  assert.equal((await processes.running(id)).lane, 'activity', 'the call was handed over');
   await processes.worker.kill();
   isHanging = false;
   await processes.worker.start();
@@ -163,13 +182,6 @@ async function reportUntilTaken(id: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   assert.fail(`${id} was not taken`);
-}
-
-/** Until the acknowledgement of the agent is in history: from here on a crash must not cause a second call. */
-async function acknowledged(id: string): Promise<void> {
-  while (!(await historyOf(id)).some((event) => event.activityTaskCompletedEventAttributes)) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 async function outcomeInHistory(id: string): Promise<unknown> {

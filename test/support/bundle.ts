@@ -1,6 +1,6 @@
 import { bundleWorkflowCode } from '@temporalio/worker';
 import type { WorkflowBundleOption } from '@temporalio/worker';
-import { WORKFLOWS_PATH } from '../../worker/create-worker.ts';
+import { WORKFLOWS_PATH } from '../../worker/start-worker.ts';
 
 let bundle: Promise<WorkflowBundleOption> | undefined;
 

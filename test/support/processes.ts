@@ -10,7 +10,7 @@ import { freePort, ROOT } from './temporal.ts';
 const READY_DEADLINE_MS = 60_000;
 
 /** API and worker as the processes they are in production, to be killed. */
-export interface Processes extends Pick<System, 'post' | 'get' | 'end'> {
+export interface Processes extends Pick<System, 'post' | 'get' | 'running' | 'end'> {
   url: string;
   worker: Killable;
   api: Killable;

@@ -2,8 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import type { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, DefaultLogger } from '@temporalio/worker';
-import type { Worker } from '@temporalio/worker';
-import { createActivities, createAgentHttp, createWebhookHttp } from '../../activities/index.ts';
+import { createAgentHttp, createWebhookHttp } from '../../activities/index.ts';
 import type { ApiConfig } from '../../api/config.ts';
 import { createApi } from '../../api/create-api.ts';
 import { listen } from '../../api/server.ts';
@@ -12,7 +11,8 @@ import { parseAgentNodes } from '../../common/agent-nodes.ts';
 import { createLogger } from '../../common/logger.ts';
 import type { Logger } from '../../common/logger.ts';
 import { createSealer } from '../../common/sealing.ts';
-import { createWorker } from '../../worker/create-worker.ts';
+import { startWorker as startRealWorker } from '../../worker/start-worker.ts';
+import type { RunningWorker } from '../../worker/start-worker.ts';
 import { workflowBundle } from './bundle.ts';
 
 // Outages are made on purpose here: what the SDK has to say about them would bury the tests.
@@ -28,7 +28,8 @@ export const TEST_POLICY: ApiConfig['policy'] = {
     initialIntervalMs: 20,
     backoffCoefficient: 1,
     maximumIntervalMs: 20,
-    heartbeatTimeoutMs: 1_500,
+    heartbeatTimeoutMs: 3_000,
+    patienceMs: 500,
   },
   webhook: {
     maximumAttempts: 5,
@@ -59,7 +60,9 @@ export interface System {
   stopWorker: () => Promise<void>;
   post: (path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answered>;
   get: (path: string, headers?: Record<string, string>) => Promise<Answered>;
-  /** Waits by `?wait=` until an execution has ended, and gives its last view. */
+  /** Waits by `?wait=` until an execution is known to be with its agent, and gives its view. */
+  running: (executionId: string) => Promise<Body>;
+  /** Likewise until it has ended. */
   end: (executionId: string) => Promise<Body>;
 }
 
@@ -112,36 +115,36 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
     await temporal.close();
   });
 
-  let running: { worker: Worker; done: Promise<void>; connection: NativeConnection } | undefined;
+  let running: { worker: RunningWorker; connection: NativeConnection } | undefined;
   const agentHttp = createAgentHttp();
   const webhookHttp = createWebhookHttp();
   const stopWorker = async () => {
     if (!running) return;
-    const { worker, done, connection } = running;
+    const { worker, connection } = running;
     running = undefined;
     worker.shutdown();
-    await done;
+    await worker.done;
     await connection.close();
   };
   const startWorker = async () => {
     const connection = await NativeConnection.connect({ address, grpcCompression: { codec: 'none' } });
-    const worker = await createWorker({
+    const worker = await startRealWorker({
       connection,
       namespace: 'default',
       taskQueue,
-      activities: createActivities({
+      activities: {
         agentNodes,
         sealer,
         publicUrl: url,
         maxResultBytes: config.limits.maxResultBytes,
         agentHttp,
         webhookHttp,
-      }),
+      },
       maxConcurrentActivities: 200,
       shutdownGraceMs: 0,
       workflowBundle: await workflowBundle(),
     });
-    running = { worker, done: worker.run(), connection };
+    running = { worker, connection };
   };
   t.after(async () => {
     await stopWorker();
@@ -149,18 +152,25 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
   });
   if (options.withWorker !== false) await startWorker();
 
-  const { post, get, end } = httpClient(url);
-  return { url, client, taskQueue, config, startWorker, stopWorker, post, get, end };
+  return { url, client, taskQueue, config, startWorker, stopWorker, ...httpClient(url) };
 }
 
 /** Requests as a client makes them, and what came back. */
-export function httpClient(url: string): Pick<System, 'post' | 'get' | 'end'> {
+export function httpClient(url: string): Pick<System, 'post' | 'get' | 'running' | 'end'> {
   const ask = async (path: string, init: RequestInit): Promise<Answered> => {
     const response = await fetch(`${url}${path}`, init);
     const text = await response.text();
     return { status: response.status, headers: response.headers, body: parse(text), text };
   };
   const get: System['get'] = (path, headers = {}) => ask(path, { headers });
+  const until = async (executionId: string, isWanted: (view: Body) => boolean): Promise<Body> => {
+    let { body } = await get(`/api/v1/executions/${executionId}`);
+    for (const deadline = Date.now() + 120_000; Date.now() < deadline;) {
+      if (body.status && isWanted(body)) return body;
+      ({ body } = await get(`/api/v1/executions/${executionId}?wait=20`));
+    }
+    throw new Error(`${executionId} is still ${String(body.status)}`);
+  };
   return {
     get,
     post: (path, body, headers = {}) =>
@@ -169,13 +179,8 @@ export function httpClient(url: string): Pick<System, 'post' | 'get' | 'end'> {
         headers: { 'content-type': 'application/json', ...headers },
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       }),
-    end: async (executionId) => {
-      for (const until = Date.now() + 120_000; Date.now() < until;) {
-        const { body } = await get(`/api/v1/executions/${executionId}?wait=20`);
-        if (body.completed_at) return body;
-      }
-      throw new Error(`${executionId} has not ended`);
-    },
+    running: (executionId) => until(executionId, (view) => view.started_at !== null),
+    end: (executionId) => until(executionId, (view) => view.completed_at !== null),
   };
 }
 

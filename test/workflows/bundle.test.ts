@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { quietLogger } from '../support/bundle.ts';
-import { WORKFLOWS_PATH } from '../../worker/create-worker.ts';
+import { WORKFLOWS_PATH } from '../../worker/start-worker.ts';
 
 /** What Temporal's own workflow package brings along. */
 const EXPECTED = new Set(['@temporalio/common', '@temporalio/workflow', 'nexus-rpc', 'long', 'ms']);

@@ -15,23 +15,38 @@ export interface Shape {
 
 export interface ShapeBench {
   system: System;
+  /** The same with all calls of agents as activities. */
+  impatient: System;
   accepting: Awaited<ReturnType<typeof acceptingAgent>>;
   receiverUrl: string;
   failingReceiverUrl: string;
 }
 
+interface Behaviour {
+  status?: number;
+  stream?: boolean;
+  slow?: boolean;
+  recovers?: boolean;
+}
+
+const PATIENCE_MS = 500;
+
 export async function shapeBench(t: Pick<TestContext, 'after'>): Promise<ShapeBench> {
   const accepting = await acceptingAgent(t);
   const prompt = await httpServer(t, (request, response) => {
-    const { status = 200, stream = false } = JSON.parse(request.body) as { status?: number; stream?: boolean };
+    const { status = 200, stream = false, slow = false, recovers = false } = JSON.parse(request.body) as Behaviour;
+    if (slow) return void setTimeout(() => sendJson(response, 200, { done: true }), 2 * PATIENCE_MS);
+    if (recovers && request.headers['perdure-attempt'] === '1') return sendJson(response, 503, { done: false });
     if (!stream) return sendJson(response, status, { done: true });
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.end('{"type":"progress","progress_pct":50}\n{"type":"result","result":{"done":true}}\n');
   });
   const receiver = await webhookReceiver(t, 204);
   const failing = await webhookReceiver(t, 500, 204);
-  const system = await startSystem(t, { agentNodes: { prompt: prompt.url, accepting: accepting.url } });
-  return { system, accepting, receiverUrl: receiver.url, failingReceiverUrl: failing.url };
+  const agentNodes = { prompt: prompt.url, accepting: accepting.url };
+  const system = await startSystem(t, { agentNodes, policy: { agent: { patienceMs: PATIENCE_MS } } });
+  const impatient = await startSystem(t, { agentNodes, policy: { agent: { patienceMs: undefined } } });
+  return { system, impatient, accepting, receiverUrl: receiver.url, failingReceiverUrl: failing.url };
 }
 
 /** Waits for the workflow itself, which outlives the outcome while a webhook is delivered. */
@@ -49,22 +64,37 @@ async function start(system: System, target: string, body: unknown): Promise<str
 
 export const SHAPES: Shape[] = [
   {
-    name: 'sync',
+    name: 'activity-sync',
     events: 11,
+    run: async ({ impatient }) => closed(impatient, await start(impatient, 'prompt.x', {})),
+  },
+  {
+    name: 'handed-over',
+    events: 12,
+    run: async ({ system }) => closed(system, await start(system, 'prompt.slow', { input: { slow: true } })),
+  },
+  {
+    name: 'retried',
+    events: 17,
+    run: async ({ system }) => closed(system, await start(system, 'prompt.recovers', { input: { recovers: true } })),
+  },
+  {
+    name: 'local-sync',
+    events: 6,
     run: async ({ system }) => {
       const { body } = await system.post('/api/v1/execute/prompt.x', { input: { a: 1 } });
       return closed(system, body.execution_id as string);
     },
   },
   {
-    name: 'async-webhook',
-    events: 17,
+    name: 'local-async-webhook',
+    events: 12,
     run: async ({ system, receiverUrl }) =>
       closed(system, await start(system, 'prompt.x', { webhook: { url: receiverUrl, secret: 's' } })),
   },
   {
-    name: 'callback-webhook',
-    events: 21,
+    name: 'local-callback-webhook',
+    events: 16,
     run: async ({ system, accepting, receiverUrl }) => {
       const id = await start(system, 'accepting.x', { webhook: { url: receiverUrl, secret: 's' } });
       await acknowledged(system, id);
@@ -73,26 +103,26 @@ export const SHAPES: Shape[] = [
     },
   },
   {
-    name: 'stream',
-    run: async ({ system }) => closed(system, await start(system, 'prompt.x', { input: { stream: true } })),
+    name: 'local-stream',
+    run: async ({ system }) => closed(system, await start(system, 'prompt.stream', { input: { stream: true } })),
   },
   {
-    name: 'agent-failed',
-    events: 11,
+    name: 'local-agent-failed',
+    events: 6,
     run: async ({ system }) => closed(system, await start(system, 'prompt.x', { input: { status: 422 } })),
   },
   {
-    name: 'webhook-retried',
+    name: 'local-webhook-retried',
     run: async ({ system, failingReceiverUrl }) =>
       closed(system, await start(system, 'prompt.x', { webhook: { url: failingReceiverUrl } })),
   },
   {
-    name: 'timeout',
+    name: 'local-timeout',
     run: async ({ system, receiverUrl }) =>
       closed(system, await start(system, 'accepting.x', { timeout_ms: 500, webhook: { url: receiverUrl } })),
   },
   {
-    name: 'cancelled',
+    name: 'local-cancelled',
     run: async ({ system, accepting, receiverUrl }) => {
       const id = await start(system, 'accepting.x', { webhook: { url: receiverUrl } });
       await accepting.waitFor(1, isCallOf(id));
@@ -101,7 +131,7 @@ export const SHAPES: Shape[] = [
     },
   },
   {
-    name: 'redelivered',
+    name: 'local-redelivered',
     run: async ({ system, receiverUrl }) => {
       const id = await closed(system, await start(system, 'prompt.x', { webhook: { url: receiverUrl } }));
       await system.post(`/api/v1/executions/${id}/webhook/redeliver`);
@@ -115,7 +145,7 @@ async function acknowledged(system: System, id: string): Promise<void> {
   for (;;) {
     const { events } = await system.client.workflow.getHandle(id).fetchHistory();
     const last = events?.at(-1);
-    if (last?.workflowTaskCompletedEventAttributes && (events?.length ?? 0) > 8) return;
+    if (last?.markerRecordedEventAttributes) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

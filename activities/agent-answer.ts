@@ -1,0 +1,110 @@
+import type { Dispatcher } from 'undici';
+import { findJsonFlaw } from '../common/json.ts';
+import type { AgentAnswer } from '../workflows/contract.ts';
+import type { AgentReport, Json } from '../workflows/execution.ts';
+import { agentFailures, MAX_ERROR_DETAILS_BYTES } from './agent-failure.ts';
+import { readFrames, streamFormat } from './agent-frames.ts';
+import type { StreamFormat } from './agent-frames.ts';
+import { readBody, readText } from './body.ts';
+import type { ReportBatcher } from './report-batcher.ts';
+
+/** How long an answer that is already understood may go on. */
+const BODY_PATIENCE_MS = 2_000;
+
+/** What the frames of one call may bring into history, which ends at 50 MiB; past it only their names are kept. */
+const MAX_REPORTED_BYTES = 8 * 1024 * 1024;
+
+/** An answer that is there as a whole, or one that comes in frames and is yet to be followed. */
+export type ReadAnswer = AgentAnswer | { kind: 'stream'; follow: (batcher: ReportBatcher) => Promise<AgentAnswer> };
+
+/**
+ * Understands the three answers of an agent: a result, `202` with callbacks to come, a stream of frames. Throws what
+ * `agent-failure.ts` makes of a refusal.
+ */
+export async function readAnswer(
+  { statusCode, headers, body }: Dispatcher.ResponseData,
+  maxResultBytes: number,
+): Promise<ReadAnswer> {
+  if (statusCode === 202) {
+    // The head alone acknowledges: an agent that leaves the body open must not be called again for it.
+    body.dump({ limit: MAX_ERROR_DETAILS_BYTES, signal: AbortSignal.timeout(BODY_PATIENCE_MS) }).catch(() => undefined);
+    return { kind: 'accepted' };
+  }
+  if (statusCode < 200 || statusCode >= 300)
+    throw agentFailures.ofResponse(statusCode, headers['retry-after'], await readRefusal(body));
+
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity')
+    throw agentFailures.badResult(`encoded as ${String(encoding)}, which was not asked for`);
+  const contentType = headers['content-type'];
+  const format = streamFormat(Array.isArray(contentType) ? contentType[0] : contentType);
+  if (format) {
+    const follow = async (batcher: ReportBatcher): Promise<AgentAnswer> => {
+      const result = await followStream(body, format, maxResultBytes, batcher);
+      return { kind: 'result', result: checkResult(result, maxResultBytes) };
+    };
+    return { kind: 'stream', follow };
+  }
+  const bytes = await readBody(body, maxResultBytes);
+  if (!bytes) throw agentFailures.resultTooLarge(maxResultBytes);
+  return { kind: 'result', result: checkResult(parseResult(bytes), maxResultBytes) };
+}
+
+async function followStream(
+  body: AsyncIterable<Uint8Array>,
+  format: StreamFormat,
+  maxResultBytes: number,
+  batcher: ReportBatcher,
+): Promise<Json> {
+  let reportedBytes = 0;
+  try {
+    for await (const frame of readFrames(body, format, maxResultBytes)) {
+      switch (frame.kind) {
+        case 'report':
+          reportedBytes += Buffer.byteLength(JSON.stringify(frame.report));
+          await batcher.add(reportedBytes > MAX_REPORTED_BYTES ? withoutData(frame.report) : frame.report);
+          break;
+        case 'result':
+          return frame.result;
+        case 'error':
+          throw agentFailures.ofFrame(frame);
+      }
+    }
+  } finally {
+    // What the agent said before its end belongs before the outcome.
+    await batcher.end();
+  }
+  throw agentFailures.brokenStream();
+}
+
+/** A result must fit into history, also after it was written out again, and must not break recursive code. */
+function checkResult(result: Json, maxBytes: number): Json {
+  const flaw = findJsonFlaw(result, { text: false });
+  if (flaw) throw agentFailures.badResult(`${flaw.flaw} at ${flaw.path}`);
+  if (Buffer.byteLength(JSON.stringify(result)) > maxBytes) throw agentFailures.resultTooLarge(maxBytes);
+  return result;
+}
+
+function withoutData(report: AgentReport): AgentReport {
+  return report.type === 'other' ? { ...report, data: { cut: true } } : report;
+}
+
+/** The start of what an agent says about its failure, as far as it comes soon. */
+function readRefusal(body: Dispatcher.ResponseData['body']): Promise<string> {
+  const timer = setTimeout(() => body.destroy(), BODY_PATIENCE_MS);
+  return readText(body, MAX_ERROR_DETAILS_BYTES)
+    .catch(() => '')
+    .finally(() => clearTimeout(timer));
+}
+
+/** JSON if it is JSON, else the text as it stands. */
+function parseResult(bytes: Buffer): Json {
+  // Drops a byte order mark, which JSON.parse does not take.
+  const text = new TextDecoder().decode(bytes);
+  if (text.trim() === '') return null;
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return text;
+  }
+}

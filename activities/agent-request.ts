@@ -1,0 +1,78 @@
+import { request } from 'undici';
+import type { Dispatcher } from 'undici';
+import type { AgentNode, AgentNodeDirectory } from '../common/agent-nodes.ts';
+import type { AgentCall } from '../workflows/contract.ts';
+import type { Target } from '../workflows/execution.ts';
+import { agentFailures } from './agent-failure.ts';
+
+export interface AgentRequestDeps {
+  agentNodes: AgentNodeDirectory;
+  http: Dispatcher;
+  /** Base URL under which agents reach the API. */
+  publicUrl: string;
+}
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** A call of an agent that is on its way. */
+export interface AgentRequest {
+  /** Resolves when the head of the answer is there. */
+  response: Promise<Dispatcher.ResponseData>;
+  /** Ends it, wherever it is. */
+  abort: () => void;
+  /** What a failure of this call, or of reading its answer, means. */
+  toFailure: (err: unknown) => Error;
+}
+
+/**
+ * Makes one call: `POST {url}/reasoners/{name}` (or `/skills/{name}`) with the input as the body, as AgentField does.
+ * @param attempt counted from 1
+ */
+export function sendAgentRequest(deps: AgentRequestDeps, call: AgentCall, attempt: number): AgentRequest {
+  // Node's timers fire at once when they are set to more; Temporal's own timeout keeps such a limit.
+  const { timeoutMs = Infinity } = call;
+  const deadline = timeoutMs <= MAX_TIMER_MS ? AbortSignal.timeout(timeoutMs) : undefined;
+  // `toFailure` keeps hold of it: on Node 20 a timeout that only AbortSignal.any knows of may be collected.
+  const aborted = new AbortController();
+  const signal = deadline ? AbortSignal.any([aborted.signal, deadline]) : aborted.signal;
+
+  async function send(): Promise<Dispatcher.ResponseData> {
+    const node = await deps.agentNodes.find(call.target.node);
+    if (!node) throw agentFailures.unknownNode(call.target.node);
+    return request(agentUrl(node, call.target), {
+      dispatcher: deps.http,
+      method: 'POST',
+      headers: callHeaders(call, node, deps.publicUrl, attempt),
+      body: JSON.stringify(call.input),
+      signal,
+    });
+  }
+
+  return {
+    response: send(),
+    abort: () => aborted.abort(),
+    toFailure: (err) => (deadline?.aborted ? agentFailures.timeout(timeoutMs) : agentFailures.ofException(err)),
+  };
+}
+
+function agentUrl(node: AgentNode, target: Target): string {
+  return `${node.url}/${target.type === 'skill' ? 'skills' : 'reasoners'}/${target.name}`;
+}
+
+/** AgentField's headers, and ours: the attempt number and where callbacks go. */
+function callHeaders(call: AgentCall, node: AgentNode, publicUrl: string, attempt: number): Record<string, string> {
+  return {
+    ...node.headers,
+    'content-type': 'application/json',
+    accept: 'application/json, application/x-ndjson;q=0.9, text/event-stream;q=0.8, */*;q=0.5',
+    'accept-encoding': 'identity',
+    'x-execution-id': call.executionId,
+    'x-run-id': call.runId,
+    'x-workflow-id': call.runId,
+    ...(call.parentExecutionId !== undefined && { 'x-parent-execution-id': call.parentExecutionId }),
+    ...(call.sessionId !== undefined && { 'x-session-id': call.sessionId }),
+    ...(call.actorId !== undefined && { 'x-actor-id': call.actorId }),
+    'perdure-attempt': String(attempt),
+    'perdure-callback-url': `${publicUrl}/api/v1/executions/${call.executionId}/status`,
+  };
+}

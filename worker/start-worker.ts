@@ -1,0 +1,74 @@
+import { randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { Worker } from '@temporalio/worker';
+import type { NativeConnection, WorkflowBundleOption } from '@temporalio/worker';
+import { createActivities } from '../activities/index.ts';
+import type { ActivityDeps } from '../activities/index.ts';
+import { agentTaskQueue } from '../workflows/contract.ts';
+
+export interface WorkerSettings {
+  connection: NativeConnection;
+  namespace: string;
+  taskQueue: string;
+  activities: Omit<ActivityDeps, 'maxHeldCalls' | 'ownTaskQueue'>;
+  maxConcurrentActivities: number;
+  shutdownGraceMs: number;
+  /** Made ahead of time; without one the workflows are bundled now, which takes a second or two. */
+  workflowBundle?: WorkflowBundleOption;
+}
+
+export interface RunningWorker {
+  /** Stops polling, and lets what is under way end within the grace. */
+  shutdown: () => void;
+  /** Resolves after a shutdown, rejects when the worker fails. */
+  done: Promise<void>;
+}
+
+/** How soon at the latest a running agent call learns that it was cancelled. Each beat is a write at the server. */
+const MAX_HEARTBEAT_THROTTLE_MS = 5_000;
+/** Workflow tasks wait for prompt agents, they do not compute either. */
+const MAX_WORKFLOW_TASKS = 200;
+
+export const WORKFLOWS_PATH = fileURLToPath(new URL('../workflows', import.meta.url));
+
+/**
+ * Starts what polls three task queues: the one of workflows and deliveries; that of agent calls, so that agents who
+ * take their time hold up nothing else; and one of this process alone, by which a workflow finds the way back to the
+ * process that holds its call.
+ */
+export async function startWorker(settings: WorkerSettings): Promise<RunningWorker> {
+  const { connection, namespace, taskQueue, maxConcurrentActivities, shutdownGraceMs, workflowBundle } = settings;
+  const ownTaskQueue = `${taskQueue}-${randomUUID()}`;
+  const { followAgentCall, ...activities } = createActivities({
+    ...settings.activities,
+    maxHeldCalls: maxConcurrentActivities,
+    ownTaskQueue,
+  });
+  const common = {
+    connection,
+    namespace,
+    // Calls wait for others, they do not compute.
+    maxConcurrentActivityTaskExecutions: maxConcurrentActivities,
+    maxHeartbeatThrottleInterval: MAX_HEARTBEAT_THROTTLE_MS,
+    shutdownGraceTime: shutdownGraceMs,
+    shutdownForceTime: shutdownGraceMs + 5_000,
+  };
+  const workers = await Promise.all([
+    Worker.create({
+      ...common,
+      taskQueue,
+      activities,
+      ...(workflowBundle ? { workflowBundle } : { workflowsPath: WORKFLOWS_PATH }),
+      maxConcurrentWorkflowTaskExecutions: MAX_WORKFLOW_TASKS,
+      maxConcurrentLocalActivityExecutions: MAX_WORKFLOW_TASKS,
+    }),
+    Worker.create({ ...common, taskQueue: agentTaskQueue(taskQueue), activities: { callAgent: activities.callAgent } }),
+    Worker.create({ ...common, taskQueue: ownTaskQueue, activities: { followAgentCall } }),
+  ]);
+  const shutdown = () => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  // When one fails the other must not go on as if nothing had happened.
+  const done = Promise.all(workers.map((worker) => worker.run().finally(shutdown))).then(() => undefined);
+  return { shutdown, done };
+}

@@ -1,0 +1,129 @@
+import { ActivityFailure, ApplicationFailure, TimeoutFailure, TimeoutType } from '@temporalio/common';
+import {
+  ActivityCancellationType,
+  proxyActivities,
+  proxyLocalActivities,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { agentTaskQueue } from './contract.ts';
+import type { Activities, AgentAnswer, AgentCall, CallInFlight, ExecutionPolicy } from './contract.ts';
+import { REPORT_GRACE_MS } from './delivery.ts';
+import { everyWorkerDied } from './endings.ts';
+import type { Lane } from './execution.ts';
+
+/** Stands for "no limit" where Temporal wants a number. */
+const UNLIMITED_MS = 10 * 365 * 24 * 3_600_000;
+
+/**
+ * Events until the start of a first workflow task that nothing came before. When there are more, that task was begun
+ * by a worker that did not end it: it may have called the agent, and Temporal counts such calls only of activities.
+ */
+const UNDISTURBED_HISTORY = 3;
+
+type AgentPolicy = ExecutionPolicy['agent'];
+
+export interface CallProgress {
+  /** What is left of the execution's time; undefined: no limit. */
+  remainingMs: () => number | undefined;
+  onLane: (lane: Lane) => void;
+}
+
+/**
+ * Calls an agent until it has answered, as often as the policy allows. The first call is made within the workflow
+ * task at hand, which spares the execution of a prompt agent half of what an activity costs. One that takes longer
+ * goes on as an activity of the worker that made it: the task is not held up, the agent not called again.
+ */
+export async function callUntilAnswered(
+  call: AgentCall,
+  policy: AgentPolicy,
+  { remainingMs, onLane }: CallProgress,
+): Promise<AgentAnswer> {
+  const byActivity = (more: Partial<AgentCall> = {}) => {
+    onLane('activity');
+    return callByActivity({ ...call, ...more }, policy, remainingMs());
+  };
+  const { patienceMs } = policy;
+  if (patienceMs === undefined) return byActivity();
+  if (workflowInfo().historyLength > UNDISTURBED_HISTORY) return byActivity({ attemptsBefore: 1, mayBeHeld: true });
+  try {
+    onLane('local');
+    const first = await beginCall(call, patienceMs, remainingMs());
+    if (first.kind === 'in-flight') {
+      onLane('activity');
+      return await followCall(first, call, policy, remainingMs());
+    }
+    if (first.kind !== 'declined') return first;
+  } catch (err) {
+    const pauseMs = pauseBeforeRetry(err, policy, remainingMs());
+    if (pauseMs > 0) await sleep(pauseMs);
+    return byActivity({ attemptsBefore: 1 });
+  }
+  return byActivity();
+}
+
+function beginCall(call: AgentCall, patienceMs: number, remainingMs: number | undefined) {
+  const { beginAgentCall } = proxyLocalActivities<Activities>({
+    startToCloseTimeout: patienceMs + REPORT_GRACE_MS,
+    ...(remainingMs !== undefined && { scheduleToCloseTimeout: remainingMs }),
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    retry: { maximumAttempts: 1 },
+  });
+  return beginAgentCall({ ...call, patienceMs });
+}
+
+function followCall(
+  { taskQueue }: CallInFlight,
+  call: AgentCall,
+  policy: AgentPolicy,
+  remainingMs: number | undefined,
+) {
+  const { followAgentCall } = proxyActivities<Activities>({
+    ...callTimeouts(policy, remainingMs),
+    taskQueue,
+    // Nobody else polls that queue: a worker that does not take it up is dead.
+    scheduleToStartTimeout: policy.heartbeatTimeoutMs,
+    retry: { maximumAttempts: 1 },
+  });
+  return followAgentCall(call);
+}
+
+function callByActivity(call: AgentCall, policy: AgentPolicy, remainingMs: number | undefined): Promise<AgentAnswer> {
+  const { patienceMs, maximumAttempts, initialIntervalMs, backoffCoefficient, maximumIntervalMs } = policy;
+  const { attemptsBefore = 0 } = call;
+  if (attemptsBefore >= maximumAttempts) throw everyWorkerDied();
+  const { callAgent } = proxyActivities<Activities>({
+    ...callTimeouts(policy, remainingMs),
+    ...(patienceMs !== undefined && { taskQueue: agentTaskQueue(workflowInfo().taskQueue) }),
+    retry: {
+      maximumAttempts: maximumAttempts - attemptsBefore,
+      initialInterval: Math.min(initialIntervalMs * backoffCoefficient ** attemptsBefore, maximumIntervalMs),
+      backoffCoefficient,
+      maximumInterval: maximumIntervalMs,
+    },
+  });
+  return callAgent(call);
+}
+
+function callTimeouts({ attemptTimeoutMs, heartbeatTimeoutMs }: AgentPolicy, remainingMs: number | undefined) {
+  return {
+    // The activity keeps the limit of a call itself; this one is for an activity that cannot.
+    startToCloseTimeout: attemptTimeoutMs === undefined ? UNLIMITED_MS : attemptTimeoutMs + REPORT_GRACE_MS,
+    ...(remainingMs !== undefined && { scheduleToCloseTimeout: remainingMs }),
+    heartbeatTimeout: heartbeatTimeoutMs,
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+  };
+}
+
+/** What Temporal's retry policy decides of every later call; throws the failure where no other call is to follow. */
+function pauseBeforeRetry(err: unknown, policy: AgentPolicy, remainingMs = Infinity): number {
+  if (policy.maximumAttempts === 1) throw err;
+  const cause = err instanceof ActivityFailure ? err.cause : err;
+  // The worker that made the call is gone: another one need not wait.
+  if (cause instanceof TimeoutFailure && cause.timeoutType !== TimeoutType.SCHEDULE_TO_CLOSE) return 0;
+  if (!(cause instanceof ApplicationFailure) || cause.nonRetryable) throw err;
+  const [, nextRetryDelayMs] = (cause.details ?? []) as [unknown, number?];
+  const pauseMs = nextRetryDelayMs ?? policy.initialIntervalMs;
+  if (pauseMs >= remainingMs) throw err;
+  return pauseMs;
+}
