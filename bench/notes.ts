@@ -35,6 +35,9 @@ export const NOTES = `### How to read this
   workflow then, which overlaps the next turn. CPU per execution counts it for all.
 - Perdure's webhook is signed and its URL sealed in history, it registers two search attributes, and its API writes a
   log line per execution; the bare SDK does none of that.
+- B calls the agent in an ordinary activity, as the SDK is taught. Perdure makes the first call within the first workflow
+  task, and hands it over to an activity where the agent takes its time (docs/decisions/002): what is saved is in events
+  and transitions.
 - With \`--peers\`: D and E do the same two steps, durable, over the way their users go in: Restate by its HTTP ingress
   into a service of its Node SDK, DBOS inside a small HTTP server of ours, with PostgreSQL. Both have their default
   settings, fsync included. Theirs is less: no signed webhook, no attempts to read, no status API of its own. "server" is

@@ -69,3 +69,11 @@ test('signals, timers and search attributes of stored histories are counted', ()
   assert.equal(countOf('timer', stored('timeout')), 1);
   assert.ok((countOf('search attributes', stored('timeout')) ?? 0) >= 1);
 });
+
+test('the first call within the first workflow task costs what an activity would: only events and writes are saved', () => {
+  assert.equal(countOf('local activities', stored('local-async-webhook')), 1);
+  assert.equal(billableActions(stored('local-sync')), 2);
+  assert.equal(billableActions(stored('activity-sync')), 2);
+  assert.equal(billableActions(stored('local-async-webhook')), 3);
+  assert.equal(billableActions(stored('async-webhook')), 3);
+});
