@@ -26,6 +26,11 @@ export interface RunningWorker {
 
 /** How soon at the latest a running agent call learns that it was cancelled. Each beat is a write at the server. */
 const MAX_HEARTBEAT_THROTTLE_MS = 5_000;
+/**
+ * A task of a workflow goes first to the worker that has it in memory. When that one is dead, it goes to another after
+ * so long; the SDK's 10 s would be half of what it takes to get over the death of a worker.
+ */
+const STICKY_TIMEOUT_MS = 1_000;
 /** Workflow tasks wait for prompt agents, they do not compute either. */
 const MAX_WORKFLOW_TASKS = 200;
 
@@ -59,6 +64,7 @@ export async function startWorker(settings: WorkerSettings): Promise<RunningWork
       taskQueue,
       activities,
       ...(workflowBundle ? { workflowBundle } : { workflowsPath: WORKFLOWS_PATH }),
+      stickyQueueScheduleToStartTimeout: STICKY_TIMEOUT_MS,
       maxConcurrentWorkflowTaskExecutions: MAX_WORKFLOW_TASKS,
       maxConcurrentLocalActivityExecutions: MAX_WORKFLOW_TASKS,
     }),
