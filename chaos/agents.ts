@@ -99,7 +99,7 @@ export async function startAgents(
           ...(retryAfterS && { 'retry-after': String(retryAfterS) }),
         };
         response.writeHead(status, headers).end(body === undefined ? '' : JSON.stringify(body));
-        await once(response, 'finish');
+        if (!(await isSent(response))) return;
         const notBefore = retryAfterS && { notBefore: clock() + retryAfterS * 1000 };
         ledger.add(n, { kind: 'agent-answered', id, call, how, retryable, ...(gave && { gave }), ...notBefore });
       },
@@ -183,7 +183,7 @@ export async function startAgents(
     }
     if (response.destroyed) return;
     response.end(isWhole ? `${JSON.stringify({ type: 'result', result })}\n` : '');
-    await once(response, 'finish');
+    if (!(await isSent(response))) return;
     ledger.add(n, {
       kind: 'agent-answered',
       id,
@@ -233,4 +233,10 @@ export async function startAgents(
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** Whether the whole answer has left this process; a caller that is gone does not get it. */
+async function isSent(response: ServerResponse): Promise<boolean> {
+  await Promise.race([once(response, 'finish'), once(response, 'close')]);
+  return response.writableFinished;
 }

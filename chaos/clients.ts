@@ -204,7 +204,7 @@ export function createClients({ ledger, seed, send, apiUrls, receiverUrl }: Clie
     run: async (planned) => {
       const cancelled = planned.cancelAfterMs === undefined ? undefined : cancel(planned);
       const id = await submit(planned);
-      if (id === undefined) return;
+      if (id === undefined) return ledger.giveUp(planned.n);
       await follow(planned, id);
       await cancelled;
     },

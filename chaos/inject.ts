@@ -3,7 +3,7 @@ import { nameOf } from './faults.ts';
 import type { KillPoint, SystemFault } from './faults.ts';
 import { clock } from './ledger.ts';
 import type { Disturbance, Fact, Ledger } from './ledger.ts';
-import { laneOf } from './plan.ts';
+import { LANES, laneOf } from './plan.ts';
 import type { Plan, PlannedExecution, PlannedFault } from './plan.ts';
 import type { Part, Stand } from './stand.ts';
 
@@ -17,7 +17,7 @@ export interface InjectDeps {
 }
 
 /** How long a fault waits for its named point; the executions that bring it go on all the while. */
-const POINT_DEADLINE_MS = 30_000;
+const POINT_DEADLINE_MS = 60_000;
 /** A kill at Temporal's named point waits for so much work in flight. */
 const IN_FLIGHT = 5;
 /** A 202 is recorded for certain when so much time has passed. */
@@ -29,39 +29,47 @@ const SKEW_MS = { api: 3_600_000, worker: 120_000 } as const;
 
 /** Does to the system what is planned. Resolves when every fault has happened and all is well again. */
 export async function injectFaults(deps: InjectDeps): Promise<void> {
-  const lanes = byLane(deps.plan.faults);
-  await Promise.all([...lanes.values()].map((lane) => runLane(deps, lane)));
+  const restarts = new Set<Promise<void>>();
+  await Promise.all(
+    LANES.map((lane) =>
+      runLane(
+        deps,
+        deps.plan.faults.filter(({ fault }) => laneOf(fault) === lane),
+        restarts,
+      ),
+    ),
+  );
+  await Promise.all(restarts);
 }
 
-function byLane(faults: PlannedFault[]): Map<string, PlannedFault[]> {
-  const lanes = new Map<string, PlannedFault[]>();
-  for (const planned of faults) {
-    const lane = laneOf(planned.fault);
-    lanes.set(lane, [...(lanes.get(lane) ?? []), planned]);
-  }
-  return lanes;
-}
-
-async function runLane(deps: InjectDeps, lane: PlannedFault[]): Promise<void> {
+async function runLane(deps: InjectDeps, lane: PlannedFault[], restarts: Set<Promise<void>>): Promise<void> {
   for (const planned of lane) {
     const dueInMs = deps.startedAt + planned.atMs - clock();
     if (dueInMs > 0) await sleep(dueInMs);
     deps.onFault(nameOf(planned.fault));
-    await inject(deps, planned, planned.fault);
+    await inject(deps, planned, planned.fault, restarts);
   }
 }
 
-async function inject(deps: InjectDeps, planned: PlannedFault, fault: SystemFault): Promise<void> {
+async function inject(
+  deps: InjectDeps,
+  planned: PlannedFault,
+  fault: SystemFault,
+  restarts: Set<Promise<void>>,
+): Promise<void> {
   const { stand } = deps;
   switch (fault.type) {
     case 'kill':
       if (fault.process === 'temporal') return killTemporal(deps, planned, fault.at === 'in-flight');
-      return killParts(deps, planned, await victims(deps, planned, fault.process, fault.at));
+      // What was killed comes back while the next fault is under way: the other one of its kind still serves.
+      for (const { part, done } of await victims(deps, planned, fault.process, fault.at))
+        restarts.add(restart(part, done, planned.lastsMs));
+      return;
     case 'stop':
       if (fault.process === 'temporal') return stopTemporal(deps, planned);
-      return stopPart(deps, planned, stand[fault.process][planned.index]);
+      return stopPart(deps, planned, await whenUp(stand[fault.process][planned.index]));
     case 'skew':
-      return skewPart(deps, planned, stand[fault.process][planned.index], SKEW_MS[fault.process]);
+      return skewPart(deps, planned, await whenUp(stand[fault.process][planned.index]), SKEW_MS[fault.process]);
     case 'disk-full':
       return fillDisk(deps, planned);
     case 'link': {
@@ -84,6 +92,8 @@ async function victims(
 ): Promise<{ part: Part; done: Disturbance }[]> {
   const { stand, ledger } = deps;
   const parts = stand[kind];
+  // One that serves has to be left, or, where both are meant, both have to be there to be killed.
+  await waitFor(() => parts.every((part) => part.isUp()));
   const kill = (part: Part) => {
     const done = ledger.disturb({ fault: nameOf(planned.fault), what: part.name(), how: 'killed' });
     part.signal('SIGKILL');
@@ -177,18 +187,10 @@ function atFact<T>(
   });
 }
 
-async function killParts(
-  _: InjectDeps,
-  planned: PlannedFault,
-  killed: { part: Part; done: Disturbance }[],
-): Promise<void> {
-  await sleep(planned.lastsMs);
-  await Promise.all(
-    killed.map(async ({ part, done }) => {
-      await part.start();
-      done.to = clock();
-    }),
-  );
+async function restart(part: Part, done: Disturbance, afterMs: number): Promise<void> {
+  await sleep(afterMs);
+  await part.start();
+  done.to = clock();
 }
 
 async function stopPart({ ledger }: InjectDeps, planned: PlannedFault, part: Part): Promise<void> {
@@ -242,6 +244,11 @@ async function fillDisk({ ledger, stand }: InjectDeps, planned: PlannedFault): P
   await sleep(planned.lastsMs);
   await stand.disk.free();
   done.to = clock();
+}
+
+async function whenUp(part: Part): Promise<Part> {
+  await waitFor(part.isUp);
+  return part;
 }
 
 async function waitFor(isSo: () => boolean): Promise<void> {

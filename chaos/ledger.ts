@@ -92,8 +92,10 @@ export interface Ledger {
   disturb: (disturbance: Omit<Disturbance, 'from' | 'to' | 'inFlight'>) => Disturbance;
   /** Called at once with each fact; returns how to stop that. */
   watch: (listener: (fact: Fact) => void) => () => void;
-  /** Executions submitted that nobody was told the end of yet. */
+  /** Executions submitted whose end nobody was told yet, and whose client has not given up. */
   inFlight: () => number;
+  /** The client of this execution does not know it and will not ask again. */
+  giveUp: (n: number) => void;
 }
 
 /** Milliseconds since the epoch, with fractions, never going back. */
@@ -127,6 +129,7 @@ export function createLedger(): Ledger {
       return () => listeners.delete(listener);
     },
     inFlight: () => open.size,
+    giveUp: (n) => void open.delete(n),
   };
 }
 

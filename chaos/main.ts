@@ -27,6 +27,7 @@ around them; then checks from what was seen that Perdure kept its promises. Ever
   --faults LIST      only these, by name or by how their names begin; "none" for none
   --root DIR         the checkout whose api/ and worker/ are run (default: this one)
   --out FILE         where a Markdown section with the results is written
+  --logs DIR         where the logs of the processes are kept (default: nowhere)
   --help             this text
 
 Exit code 0: all promises kept; 1: a promise broken, with the story of the executions concerned; 3: the run is void,
@@ -51,6 +52,7 @@ const { values } = parseArgs({
     faults: { type: 'string' },
     root: { type: 'string', default: ROOT },
     out: { type: 'string' },
+    logs: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -68,7 +70,9 @@ process.exit(
 );
 
 async function main(): Promise<number> {
-  const preset = values.long ? { executions: 15_000, rate: 18, rounds: 8 } : { executions: 480, rate: 7, rounds: 1 };
+  const preset = values.long
+    ? { executions: 15_000, rate: 20, rounds: 8, inFlight: 80 }
+    : { executions: 240, rate: 4, rounds: 1, inFlight: 30 };
   const options = {
     seed: number('seed', Math.floor(Math.random() * 1e9)),
     executions: number('executions', preset.executions),
@@ -81,7 +85,11 @@ async function main(): Promise<number> {
   say(
     `seed ${options.seed}, ${options.executions} executions at ${options.rate}/s, ${options.faults.size} kinds of faults`,
   );
-  const { plan, ledger, notPlanned, startedAt, liveMs } = await run(makePlan(options), root, say);
+  const { plan, ledger, notPlanned, startedAt, liveMs } = await run(
+    makePlan(options),
+    { root, logFolder: values.logs, maxInFlight: preset.inFlight },
+    say,
+  );
 
   const { facts, disturbances } = ledger;
   const result: RunFacts = {

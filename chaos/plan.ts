@@ -7,6 +7,8 @@ import type { Random } from './random.ts';
 export interface Plan {
   seed: number;
   executions: PlannedExecution[];
+  /** So many are submitted in any case; the others while there are faults to come, so that none finds nothing to break. */
+  atLeast: number;
   faults: PlannedFault[];
   /** Names of all faults that have to happen. */
   names: string[];
@@ -48,6 +50,7 @@ export interface PlanOptions {
 }
 
 const FIRST_FAULT_MS = 3_000;
+const RESERVE = 4;
 
 export function makePlan({ seed, executions, rate, faults, rounds }: PlanOptions): Plan {
   const lengthMs = (executions / rate) * 1000;
@@ -56,7 +59,8 @@ export function makePlan({ seed, executions, rate, faults, rounds }: PlanOptions
   const random = createRandom(seed);
   return {
     seed,
-    executions: Array.from({ length: executions }, (_, n) =>
+    atLeast: executions,
+    executions: Array.from({ length: RESERVE * executions }, (_, n) =>
       planExecution(random, n, (n * 1000) / rate, agents, receivers),
     ),
     faults: planFaults(createRandom(seed ^ 0x5eed), systemFaultsOf(faults), rounds, lengthMs),
@@ -109,19 +113,10 @@ function receiverOf(random: Random, n: number, faults: readonly ReceiverBehaviou
   return n % 5 === 2 ? (faults[Math.floor(n / 5) % faults.length] ?? common) : common;
 }
 
-const LANES = ['worker', 'api', 'temporal', 'link'] as const;
+export const LANES = ['process', 'link'] as const;
 
 export function laneOf(fault: SystemFault): (typeof LANES)[number] {
-  switch (fault.type) {
-    case 'kill':
-    case 'stop':
-    case 'skew':
-      return fault.process;
-    case 'disk-full':
-      return 'temporal';
-    case 'link':
-      return 'link';
-  }
+  return fault.type === 'link' ? 'link' : 'process';
 }
 
 /** Faults of one lane come one after the other, spread over the run; lanes run side by side. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import type { ReceiverBehaviour } from './faults.ts';
@@ -95,7 +96,8 @@ export async function startReceivers(deps: ReceiversDeps): Promise<Receivers> {
     const reply = async (status: number, headers: Record<string, string | number> = {}) => {
       if (response.destroyed) return;
       response.writeHead(status, headers).end();
-      await once(response, 'finish');
+      await Promise.race([once(response, 'finish'), once(response, 'close')]);
+      if (!response.writableFinished) return;
       const notBefore = status === 429 ? { notBefore: clock() + RETRY_AFTER_S * 1000 } : {};
       ledger.add(n, { kind: 'webhook-answered', delivery, how: String(behaviour), status, ...notBefore });
     };
@@ -129,11 +131,10 @@ export async function startReceivers(deps: ReceiversDeps): Promise<Receivers> {
         let bytes = 0;
         response.once('close', () => ledger.add(n, { kind: 'answer-drained', bytes }));
         ledger.add(n, { kind: 'webhook-answered', delivery, how: 'huge', status: 200 });
-        while (!response.destroyed && bytes < HUGE_BYTES) {
-          bytes += CHUNK.length;
-          if (!response.write(CHUNK)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
-        }
-        response.end();
+        const endless = function* () {
+          for (; bytes < HUGE_BYTES; bytes += CHUNK.length) yield CHUNK;
+        };
+        await pipeline(endless, response).catch(() => undefined);
         return;
       }
     }

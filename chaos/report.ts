@@ -24,7 +24,7 @@ export interface RunFacts {
   deadlineS: number;
 }
 
-const MAX_STORIES = 5;
+const STORIES_PER_INVARIANT = 2;
 
 export function summaryLine(run: RunFacts): string {
   const { plan, ledger, balance, violations, commit } = run;
@@ -70,8 +70,15 @@ export function violationsText({ violations, ledger, plan, startedAt }: RunFacts
   const lines = violations.map(
     ({ invariant, n, what }) => `${invariant} (${INVARIANTS[invariant]})\n  execution ${n}: ${what}`,
   );
-  const concerned = [...new Set(violations.map(({ n }) => n))].filter((n) => n >= 0).slice(0, MAX_STORIES);
-  const stories = concerned.map(
+  const concerned = new Set(
+    Object.keys(INVARIANTS).flatMap((name) =>
+      violations
+        .filter(({ invariant, n }) => invariant === name && n >= 0)
+        .map(({ n }) => n)
+        .slice(0, STORIES_PER_INVARIANT),
+    ),
+  );
+  const stories = [...concerned].map(
     (n) => `  execution ${n}, planned: ${JSON.stringify(plan.executions[n])}\n${story(ledger, n, startedAt)}`,
   );
   return [...lines, '', ...stories, '', `seed ${plan.seed}; again: ${runAgain}`].join('\n');
@@ -94,7 +101,7 @@ export function markdown(run: RunFacts): string {
     '```',
     '',
     `- Date: ${run.date}`,
-    `- Command: \`npm run chaos -- --seed ${plan.seed} --executions ${plan.executions.length} --rate ${run.rate}\``,
+    `- Command: \`npm run chaos -- --seed ${plan.seed} --executions ${plan.atLeast} --rate ${run.rate}\``,
     `- Machine: ${run.machine}`,
     `- Account: ${balance.submitted} submitted = ${balance.ended} ended + ${balance.refused} refused + ${balance.cutOff} cut off`,
     `- Faults of the system: ${[...kinds].map(([name, count]) => `${name} ${count}`).join(', ') || 'none'}`,

@@ -28,13 +28,22 @@ export interface Run {
 export const LIVE_DEADLINE_MS = 60_000;
 
 const PROGRESS_MS = 5_000;
-/** More than this at once would measure the machine, not the system. */
-const MAX_IN_FLIGHT = 300;
 const START_DELAY_MS = 300;
 const CLOSE_PARALLEL = 16;
 
+export interface RunOptions {
+  root: string;
+  logFolder: string | undefined;
+  /** More than this at once would measure the machine, not the system. */
+  maxInFlight: number;
+}
+
 /** One run: starts everything, lets the plan happen, waits for the end of all of it, and looks at everything once more. */
-export async function run(wanted: Plan, root: string, say: (line: string) => void): Promise<Run> {
+export async function run(
+  wanted: Plan,
+  { root, logFolder, maxInFlight }: RunOptions,
+  say: (line: string) => void,
+): Promise<Run> {
   const ledger = createLedger();
   const planOf = (n: number) => wanted.executions[n];
   let stand: Stand | undefined;
@@ -54,6 +63,7 @@ export async function run(wanted: Plan, root: string, say: (line: string) => voi
       agentPort: agents.port,
       receiverPort: receivers.port,
       secretHeader: NODE_SECRET,
+      logFolder,
       wantsDisk: wanted.names.includes('disk-full'),
     });
     const { plan, notPlanned } = possible(wanted, stand);
@@ -68,9 +78,11 @@ export async function run(wanted: Plan, root: string, say: (line: string) => voi
     }, PROGRESS_MS);
     try {
       const onFault = (name: string) => say(`${second()}  ${name}`);
+      let areFaultsOver = false;
+      const injecting = injectFaults({ stand, ledger, plan, startedAt, onFault }).finally(() => (areFaultsOver = true));
       const [lives] = await Promise.all([
-        submitAll(plan, clients, ledger, startedAt),
-        injectFaults({ stand, ledger, plan, startedAt, onFault }),
+        submitAll({ plan, clients, ledger, startedAt, maxInFlight, isEnough: () => areFaultsOver }),
+        injecting,
       ]);
       say(`${second()}  no more faults: everything has to end within ${LIVE_DEADLINE_MS / 1000} s`);
       const calmAt = clock();
@@ -99,18 +111,22 @@ function possible(plan: Plan, stand: Stand): { plan: Plan; notPlanned: string[] 
   return { plan: { ...plan, faults, names }, notPlanned: ['disk-full (a tmpfs takes root)'] };
 }
 
-/** Submits on time, whatever happens. @returns the lives of all executions */
-async function submitAll(
-  plan: Plan,
-  clients: ReturnType<typeof createClients>,
-  ledger: Ledger,
-  startedAt: number,
-): Promise<Promise<void>[]> {
+/** Submits on time, or as soon as there is room. @returns the lives of all executions */
+async function submitAll(options: {
+  plan: Plan;
+  clients: ReturnType<typeof createClients>;
+  ledger: Ledger;
+  startedAt: number;
+  maxInFlight: number;
+  isEnough: () => boolean;
+}): Promise<Promise<void>[]> {
+  const { plan, clients, ledger, startedAt, maxInFlight, isEnough } = options;
   const lives: Promise<void>[] = [];
   for (const planned of plan.executions) {
+    if (planned.n >= plan.atLeast && isEnough()) break;
     const dueInMs = startedAt + planned.atMs - clock();
     if (dueInMs > 0) await sleep(dueInMs);
-    while (ledger.inFlight() >= MAX_IN_FLIGHT) await sleep(50);
+    while (ledger.inFlight() >= maxInFlight) await sleep(50);
     lives.push(clients.run(planned));
   }
   return lives;

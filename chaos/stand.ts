@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -40,6 +40,7 @@ export interface Part {
   /** Name and number of this start: `worker-1#2`. */
   name: () => string;
   pid: () => number;
+  isUp: () => boolean;
   signal: (signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT') => void;
   /** Resolves when it serves again. */
   start: (skewMs?: number) => Promise<void>;
@@ -47,7 +48,7 @@ export interface Part {
 
 /** Time is compressed: what takes minutes in production takes seconds here. Printed with the results. */
 export const SPANS = {
-  PERDURE_AGENT_HEARTBEAT_TIMEOUT_MS: '3000',
+  PERDURE_AGENT_HEARTBEAT_TIMEOUT_MS: '4000',
   PERDURE_AGENT_RETRY_INITIAL_MS: '100',
   PERDURE_AGENT_RETRY_MAX_MS: '1000',
   PERDURE_AGENT_MAX_ATTEMPTS: '8',
@@ -74,6 +75,8 @@ export async function startStand(options: {
   /** A header of the agent node's that must show nowhere. */
   secretHeader: string;
   wantsDisk: boolean;
+  /** Where the logs of the processes are kept; else they go with the rest. */
+  logFolder: string | undefined;
 }): Promise<Stand> {
   const { root, agentPort, receiverPort } = options;
   const closers: (() => void | Promise<void>)[] = [];
@@ -119,11 +122,13 @@ export async function startStand(options: {
       PERDURE_LOG_LEVEL: 'debug',
     };
     const logs: string[] = [];
+    const logFolder = options.logFolder ?? folder;
+    await mkdir(logFolder, { recursive: true });
     const part = (
       name: string,
       own: (name: string) => Record<string, string>,
       isReady: (pid: number) => Promise<boolean>,
-    ) => createPart({ name, root, folder, logs, closers, isReady, env: (named) => ({ ...env, ...own(named) }) });
+    ) => createPart({ name, root, logFolder, logs, closers, isReady, env: (named) => ({ ...env, ...own(named) }) });
     const apiPart = (i: 0 | 1) =>
       part(
         `api-${i + 1}`,
@@ -186,15 +191,16 @@ async function startTemporalIn(folder: string | undefined): Promise<TemporalServ
 function createPart(options: {
   name: string;
   root: string;
-  folder: string;
+  logFolder: string;
   logs: string[];
   closers: (() => void | Promise<void>)[];
   env: (name: string) => Record<string, string | undefined>;
   isReady: (pid: number) => Promise<boolean>;
 }): Part {
-  const { root, folder, logs } = options;
+  const { root, logFolder, logs } = options;
   let child: ChildProcess | undefined;
   let starts = 0;
+  let isUp = false;
   const name = () => `${options.name}#${starts}`;
   const hasEnded = (process: ChildProcess) => process.exitCode !== null || process.signalCode !== null;
   const kill = () => void (child && !hasEnded(child) && child.kill('SIGKILL'));
@@ -208,11 +214,15 @@ function createPart(options: {
   return {
     name,
     pid: () => child?.pid ?? 0,
-    signal: (signal) => void child?.kill(signal),
+    isUp: () => isUp,
+    signal: (signal) => {
+      if (signal === 'SIGKILL') isUp = false;
+      child?.kill(signal);
+    },
     start: async (skewMs = 0) => {
       starts += 1;
       const { CHAOS_SCRIPT: script = '', ...env } = options.env(name());
-      const log = join(folder, `${name()}.log`);
+      const log = join(logFolder, `${name()}.log`);
       logs.push(log);
       const file = openSync(log, 'a');
       const preload = skewMs === 0 ? [] : ['--import', SKEW_PRELOAD];
@@ -225,7 +235,7 @@ function createPart(options: {
       child = started;
       for (const until = Date.now() + READY_DEADLINE_MS; Date.now() < until; await sleep(150)) {
         if (hasEnded(started)) throw new Error(`${name()} ended by itself: see ${log}`);
-        if (await options.isReady(started.pid ?? 0).catch(() => false)) return;
+        if (await options.isReady(started.pid ?? 0).catch(() => false)) return void (isUp = true);
       }
       throw new Error(`${name()} was not ready in time`);
     },
