@@ -11,10 +11,12 @@ export interface Balance {
   cutOff: number;
   /** What makes the run void. */
   flaws: string[];
+  /** The executions among them. */
+  unknown: number[];
 }
 
 export function balanceOf(plan: Plan, facts: readonly Fact[], disturbances: readonly Disturbance[]): Balance {
-  const balance: Balance = { submitted: 0, ended: 0, refused: 0, cutOff: 0, flaws: [] };
+  const balance: Balance = { submitted: 0, ended: 0, refused: 0, cutOff: 0, flaws: [], unknown: [] };
   const groups = byExecution(facts);
   for (const { n } of plan.executions) {
     const fate = fateOf(groups.get(n) ?? []);
@@ -23,8 +25,12 @@ export function balanceOf(plan: Plan, facts: readonly Fact[], disturbances: read
       continue;
     }
     balance.submitted += 1;
-    if (fate === 'unknown') balance.flaws.push(`it is not known what became of execution ${n}`);
-    else balance[fate] += 1;
+    if (fate !== 'unknown') {
+      balance[fate] += 1;
+      continue;
+    }
+    balance.flaws.push(`it is not known what became of execution ${n}`);
+    balance.unknown.push(n);
   }
   for (const name of plan.names)
     if (!hasHappened(name, plan, groups, disturbances))

@@ -82,6 +82,12 @@ export function checkDeliveries({ planned, facts, disturbances }: Case): Violati
       violate(`webhook ${next.delivery} came although ${before.delivery} had been answered ${before.status}`);
   }
 
+  /** Whether a fault may have kept Perdure from learning of the answer that left. */
+  function mayBeUnknown({ at, settledAt }: Delivery): boolean {
+    const whats = ['worker', 'temporal', 'link:worker-temporal', 'link:worker-receiver'];
+    return disturbed(disturbances, whats, at, settledAt + RECORDING_MS, RECORDING_MS) !== undefined;
+  }
+
   function checkLog({ attempts }: FactOf<'attempt-log'>): void {
     if (!planned.receiver) {
       if (attempts.length > 0 || deliveries.length > 0) violate('a webhook that nobody had registered');
@@ -92,7 +98,7 @@ export function checkDeliveries({ planned, facts, disturbances }: Case): Violati
     const isExhausted =
       attempts.length >= Number(SPANS.PERDURE_WEBHOOK_MAX_ATTEMPTS) || attempts.at(-1)?.http_status === GONE;
     if (!deliveries.some(isTaken) && !isExhausted) violate(`given up after ${attempts.length} attempts`);
-    if (!isAccountFor(attempts, deliveries))
+    if (!isAccountFor(attempts, deliveries, mayBeUnknown))
       violate(
         `the log ${show(attempts.map(({ http_status }) => http_status))} is not what the receiver saw: ` +
           show(deliveries.map(({ status }) => status)),
@@ -101,15 +107,21 @@ export function checkDeliveries({ planned, facts, disturbances }: Case): Violati
 }
 
 /**
- * Whether a log tells exactly what the receiver saw, in order. An attempt without a status may or may not have
- * arrived, whatever the receiver made of it; one with a status must have been answered with it.
+ * Whether a log tells exactly what the receiver saw, in order. One with a status must have been answered with it. An
+ * attempt without one may have arrived or not; answered it was only if the answer may not have become known.
  */
-export function isAccountFor(log: readonly LoggedAttempt[], seen: readonly Pick<Delivery, 'status'>[]): boolean {
+export function isAccountFor(
+  log: readonly LoggedAttempt[],
+  seen: readonly Delivery[],
+  mayBeUnknown: (delivery: Delivery) => boolean,
+): boolean {
   const [logged, ...restOfLog] = log;
   const [delivery, ...restSeen] = seen;
+  const isRestAccounted = (left: readonly Delivery[]) => isAccountFor(restOfLog, left, mayBeUnknown);
   if (!logged) return delivery === undefined;
-  if (logged.http_status !== null) return delivery?.status === logged.http_status && isAccountFor(restOfLog, restSeen);
-  return isAccountFor(restOfLog, seen) || (delivery !== undefined && isAccountFor(restOfLog, restSeen));
+  if (logged.http_status !== null) return delivery?.status === logged.http_status && isRestAccounted(restSeen);
+  const mayBeThisOne = delivery !== undefined && (delivery.status === null || mayBeUnknown(delivery));
+  return isRestAccounted(seen) || (mayBeThisOne && isRestAccounted(restSeen));
 }
 
 function show(statuses: (number | null)[]): string {

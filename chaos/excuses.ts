@@ -6,7 +6,7 @@ import type { Disturbance } from './ledger.ts';
  */
 export const GRACE_MS = 3_000;
 
-/** A disturbance of one of these (`worker-1#2`, or `worker` for every worker) that touches this span of time. */
+/** A disturbance of one of these (`worker-1#2`, or `worker` for every worker, `link` for every link) that touches this span of time. */
 export function disturbed(
   disturbances: readonly Disturbance[],
   whats: readonly string[],

@@ -72,14 +72,17 @@ function whyNot({ planned, facts, disturbances }: Case, outcome: Outcome, first:
     ...factsOf(facts, 'callback-sent'),
   ].filter((given) => isSame(given.gave, outcome));
   const cancel = factsOf(facts, 'cancel-answered').find(({ status }) => status === 202);
+  /** Whether it had been cancelled so long before `at` that nothing else could end it any more. */
+  const wasCancelled = (at: number) =>
+    cancel !== undefined &&
+    at > cancel.at + CANCEL_MS &&
+    !disturbed(disturbances, ['temporal', 'worker', 'link', 'api'], cancel.sentAt, at);
 
   switch (outcome.status) {
     case 'succeeded': {
       const [given] = gave;
       if (!given) return 'no agent gave it';
-      const isLate = cancel !== undefined && given.at > cancel.at + CANCEL_MS;
-      if (isLate && !disturbed(disturbances, ['temporal', 'worker', 'link', 'api'], cancel.sentAt, given.at))
-        return 'a cancel request had been acknowledged long before';
+      if (wasCancelled(given.at)) return 'a cancel request had been acknowledged long before';
       return undefined;
     }
     case 'failed': {
@@ -95,6 +98,7 @@ function whyNot({ planned, facts, disturbances }: Case, outcome: Outcome, first:
     case 'timeout': {
       const limits = [planned.timeoutMs, planned.way === 'sync' ? Number(SPANS.PERDURE_SYNC_LIMIT_MS) : undefined];
       const limitMs = Math.min(...limits.map((limit) => limit ?? Infinity));
+      if (wasCancelled(first.at)) return 'a cancel request had been acknowledged long before';
       if (first.at - submittedAt >= limitMs - SLACK_MS) return undefined;
       return `its limit is ${limitMs} ms, and it was over after ${Math.round(first.at - submittedAt)} ms`;
     }

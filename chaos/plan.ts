@@ -96,7 +96,7 @@ function planExecution(
     ...(receiver !== undefined && { receiver }),
     receiverAsks: random.chance(0.4),
     // A cancel may be refused while Temporal is away: the limit ends what nothing else would.
-    ...(needsLimit && { timeoutMs: random.between(2_500, 4_500) }),
+    ...(needsLimit && { timeoutMs: random.between(2_500, 4_500) + (endsByCancel ? 4_000 : 0) }),
     ...(endsByCancel && { cancelAfterMs: random.between(0, 2_000) }),
   };
 }

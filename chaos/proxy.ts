@@ -42,15 +42,12 @@ export async function createProxy(target: () => number): Promise<Proxy> {
       sockets.add(socket);
       socket.setNoDelay(true);
       socket.on('error', () => other.destroy());
-      socket.once('close', () => {
-        sockets.delete(socket);
-        // Nothing may be left behind that waits for a peer that is gone; what is on its way to it may still go.
-        if (!other.writableEnded) other.end();
-      });
+      socket.once('close', () => sockets.delete(socket));
       void pump(socket, other);
     }
   }
 
+  /** Whatever ends one side ends the other, once all that was on its way has got there. */
   async function pump(from: Socket, to: Socket): Promise<void> {
     try {
       for await (const chunk of from as AsyncIterable<Buffer>) {

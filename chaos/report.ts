@@ -66,18 +66,19 @@ function recoveriesOf(facts: readonly Fact[], disturbances: readonly Disturbance
 }
 
 /** Every broken promise, and all that is known of the first few executions concerned. */
-export function violationsText({ violations, ledger, plan, startedAt }: RunFacts, runAgain: string): string {
+export function violationsText({ violations, balance, ledger, plan, startedAt }: RunFacts, runAgain: string): string {
   const lines = violations.map(
     ({ invariant, n, what }) => `${invariant} (${INVARIANTS[invariant]})\n  execution ${n}: ${what}`,
   );
-  const concerned = new Set(
-    Object.keys(INVARIANTS).flatMap((name) =>
+  const concerned = new Set([
+    ...balance.unknown.slice(0, STORIES_PER_INVARIANT),
+    ...Object.keys(INVARIANTS).flatMap((name) =>
       violations
         .filter(({ invariant, n }) => invariant === name && n >= 0)
         .map(({ n }) => n)
         .slice(0, STORIES_PER_INVARIANT),
     ),
-  );
+  ]);
   const stories = [...concerned].map(
     (n) => `  execution ${n}, planned: ${JSON.stringify(plan.executions[n])}\n${story(ledger, n, startedAt)}`,
   );

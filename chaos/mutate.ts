@@ -1,0 +1,125 @@
+/** Checks the harness: `npm run mutations [-- NAME…]` breaks Perdure on purpose, and every break has to be noticed. */
+import { spawn } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ROOT } from '../test/support/temporal.ts';
+import { INVARIANTS } from './invariants.ts';
+import { MUTATIONS } from './mutations.ts';
+import type { Mutation } from './mutations.ts';
+
+const HELP = `Usage: npm run mutations [-- NAME…]
+
+Takes one protection after the other out of a copy of Perdure's code and runs the fault harness against it, which has to
+exit 1 with the invariant that is named. All of them without a name; the table goes to bench/MUTATIONS.md then.
+
+${MUTATIONS.map(({ name, what }) => `  ${name.padEnd(30)}${what}`).join('\n')}
+`;
+
+/** What runs, and what it needs to run. */
+const COPIED = ['api', 'worker', 'workflows', 'activities', 'common', 'package.json', 'tsconfig.json'];
+const SEED = '7';
+const TABLE = join(ROOT, 'bench', 'MUTATIONS.md');
+
+interface Verdict {
+  mutation: Mutation;
+  isCaught: boolean;
+  /** Every invariant that was broken. */
+  broken: string[];
+  text: string;
+}
+
+const names = process.argv.slice(2);
+if (names.includes('--help')) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+const unknown = names.find((name) => !MUTATIONS.some((mutation) => mutation.name === name));
+if (unknown !== undefined) {
+  process.stderr.write(`no mutation is named ${unknown}\n${HELP}`);
+  process.exit(2);
+}
+process.exit(await main(MUTATIONS.filter(({ name }) => names.length === 0 || names.includes(name))));
+
+async function main(mutations: Mutation[]): Promise<number> {
+  // A text that is gone is found before the first long run, not in the middle.
+  for (const mutation of mutations) mutated(mutation, await readFile(join(ROOT, mutation.file), 'utf8'));
+  const verdicts: Verdict[] = [];
+  for (const mutation of mutations) {
+    const verdict = await judge(mutation);
+    verdicts.push(verdict);
+    const word = verdict.isCaught ? 'caught' : 'NOT CAUGHT';
+    process.stdout.write(`${mutation.name}: ${word} (${verdict.broken.join(', ') || 'nothing broken'})\n`);
+    if (!verdict.isCaught) process.stdout.write(`${verdict.text}\n`);
+  }
+  if (names.length === 0) await writeFile(TABLE, table(verdicts));
+  const missed = verdicts.filter(({ isCaught }) => !isCaught);
+  process.stdout.write(`${verdicts.length - missed.length} of ${verdicts.length} mutations were caught\n`);
+  return missed.length === 0 ? 0 : 1;
+}
+
+async function judge(mutation: Mutation): Promise<Verdict> {
+  const folder = await mkdtemp(join(tmpdir(), 'perdure-mutation-'));
+  try {
+    for (const part of COPIED) await cp(join(ROOT, part), join(folder, part), { recursive: true });
+    await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+    const file = join(folder, mutation.file);
+    await writeFile(file, mutated(mutation, await readFile(file, 'utf8')));
+    const size = ['--executions', String(mutation.executions ?? 40), '--rounds', String(mutation.rounds ?? 1)];
+    const options = ['--root', folder, '--seed', SEED, '--faults', mutation.faults, '--live', '25', '--rate', '6'];
+    const { code, text } = await chaos([...options, ...size]);
+    const broken = Object.keys(INVARIANTS).filter((name) => text.includes(`\n${name} (`));
+    return { mutation, isCaught: code === 1 && broken.includes(mutation.caughtBy), broken, text };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function mutated({ name, file, edits }: Mutation, text: string): string {
+  let next = text;
+  for (const { find, replace } of edits) {
+    if (next.split(find).length !== 2)
+      throw new Error(`mutation ${name}: this has to stand in ${file} exactly once, mend chaos/mutations.ts:\n${find}`);
+    next = next.replace(find, () => replace);
+  }
+  return next;
+}
+
+function chaos(args: string[]): Promise<{ code: number | null; text: string }> {
+  const script = fileURLToPath(new URL('main.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const chunks: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => void chunks.push(chunk));
+  const stop = () => void child.kill('SIGTERM');
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+  return new Promise((resolve) =>
+    child.once('close', (code) => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop);
+      resolve({ code, text: Buffer.concat(chunks).toString('utf8') });
+    }),
+  );
+}
+
+function table(verdicts: Verdict[]): string {
+  const rows = verdicts.map(({ mutation, isCaught, broken }) => {
+    const { name, what, file, faults, caughtBy } = mutation;
+    const result = isCaught ? `${caughtBy} (broken: ${broken.join(', ')})` : '**not caught**';
+    return `| ${name} | ${what} | \`${file}\` | ${faults.replaceAll(',', ', ')} | ${result} |`;
+  });
+  return `# Mutations
+
+Made by \`npm run mutations\`: each row is a protection that was taken out of a copy of Perdure's code
+(\`chaos/mutations.ts\` has the edits), the faults it was run under, and the invariant of the
+[fault harness](../docs/chaos.md) that noticed, as it had to.
+
+| Mutation | What was taken out | Where | Faults | Caught by |
+|---|---|---|---|---|
+${rows.join('\n')}
+
+${verdicts.filter(({ isCaught }) => isCaught).length} of ${verdicts.length} caught.
+`;
+}
