@@ -23,6 +23,7 @@ export async function mountSmallDisk(path: string): Promise<SmallDisk | undefine
     return undefined;
   }
   const filler = join(path, 'filler');
+  let isMounted = true;
   return {
     path,
     fill: async () => {
@@ -43,6 +44,9 @@ export async function mountSmallDisk(path: string): Promise<SmallDisk | undefine
       }
     },
     free: () => rm(filler, { force: true }),
-    unmount: () => void execFileSync('umount', ['-l', path], { stdio: 'ignore' }),
+    unmount: () => {
+      if (isMounted) execFileSync('umount', ['-l', path], { stdio: 'ignore' });
+      isMounted = false;
+    },
   };
 }

@@ -6,7 +6,11 @@ import type { Disturbance } from './ledger.ts';
  */
 export const GRACE_MS = 3_000;
 
-/** A disturbance of one of these (`worker-1#2`, or `worker` for every worker, `link` for every link) that touches this span of time. */
+/** What is disturbed when everything was: see `starvation.ts`. */
+export const MACHINE = 'machine';
+
+/** A disturbance of one of these (`worker-1#2`, or `worker` for every worker, `link` for every link) that touches this span
+ * of time; or the machine was starved then. */
 export function disturbed(
   disturbances: readonly Disturbance[],
   whats: readonly string[],
@@ -16,6 +20,8 @@ export function disturbed(
 ): Disturbance | undefined {
   return disturbances.find(
     ({ what, from: began, to: ended }) =>
-      began <= to && ended + graceMs >= from && whats.some((one) => what === one || what.startsWith(`${one}-`)),
+      began <= to &&
+      ended + graceMs >= from &&
+      [...whats, MACHINE].some((one) => what === one || what.startsWith(`${one}-`)),
   );
 }

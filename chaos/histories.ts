@@ -11,8 +11,12 @@ export interface Histories {
   closeOf: (id: string) => Promise<{ close: Outcome | undefined; text: string } | 'missing'>;
   /** Whether this outcome stands anywhere in the history. Throws where the history cannot be read. */
   holdsOutcome: (id: string, told: { status: unknown; completed_at: unknown }) => Promise<boolean>;
-  /** Every workflow there is, with the number that its input has. */
-  all: () => AsyncIterable<{ id: string; n: number }>;
+  /** Every execution there is. */
+  ids: () => AsyncIterable<string>;
+  /** The number in the input of an execution. */
+  numberOf: (id: string) => Promise<number>;
+  /** Something trivial, to see how long it takes. */
+  ping: () => Promise<unknown>;
   isPolledBy: (taskQueue: string, pid: number) => Promise<boolean>;
   close: () => Promise<void>;
 }
@@ -46,7 +50,7 @@ export function openHistories(address: string): Histories {
       return payloadsIn(events).some((value) => holds(value, told));
     },
 
-    async *all() {
+    async *ids() {
       let nextPageToken: Uint8Array | undefined;
       do {
         const page = await connection.workflowService.listWorkflowExecutions({
@@ -55,17 +59,23 @@ export function openHistories(address: string): Histories {
           query: "WorkflowType = 'executeTarget'",
           ...(nextPageToken && { nextPageToken }),
         });
-        for (const { execution } of page.executions ?? []) {
-          const id = execution?.workflowId ?? '';
-          const [started] = await readEvents(connection, id, READ_DEADLINE_MS, 1);
-          const numbers = payloadsIn(started ? [started] : []).map(
-            (value) => (value as { input?: { n?: unknown } } | null)?.input?.n,
-          );
-          yield { id, n: Number(numbers[0] ?? -1) };
-        }
+        for (const { execution } of page.executions ?? []) yield execution?.workflowId ?? '';
         nextPageToken = page.nextPageToken ?? undefined;
       } while (nextPageToken && nextPageToken.length > 0);
     },
+
+    numberOf: async (id) => {
+      const [started] = await readEvents(connection, id, READ_DEADLINE_MS, 1);
+      const values = payloadsIn(started?.workflowExecutionStartedEventAttributes?.input) as {
+        input?: { n?: unknown };
+      }[];
+      return Number(values[0]?.input?.n ?? -1);
+    },
+
+    ping: () =>
+      connection.withDeadline(Date.now() + READ_DEADLINE_MS, () =>
+        connection.workflowService.describeNamespace({ namespace: NAMESPACE }),
+      ),
 
     isPolledBy: async (taskQueue, pid) => {
       const { pollers } = await connection.withDeadline(Date.now() + 2_000, () =>

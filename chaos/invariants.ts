@@ -45,6 +45,9 @@ export function checkInvariants({ executions, facts, disturbances }: Evidence): 
     violations.push(...secretsSeen(n, own));
     const planned = executions[n];
     if (!planned) {
+      for (const fact of own)
+        if ('id' in fact && (fact.kind === 'told' || fact.kind === 'still-open'))
+          violations.push({ invariant: 'I1', n, what: `nobody had asked for ${fact.id}` });
       violations.push(...checkRefusals(undefined, n, own, disturbances));
       continue;
     }

@@ -75,9 +75,9 @@ export type FactOf<K extends FactKind> = Extract<Fact, { kind: K }>;
 export interface Disturbance {
   /** The name of the planned fault. */
   fault: string;
-  /** `worker-1#2` (process and which start of it), `api-1#1`, `temporal`, `link:worker-agent`. */
+  /** `worker-1#2` (process and which start of it), `api-1#1`, `temporal`, `link:worker-agent`, `machine`. */
   what: string;
-  how: 'killed' | 'stopped' | 'skewed' | 'cut' | 'delay' | 'blackhole' | 'disk-full';
+  how: 'killed' | 'stopped' | 'skewed' | 'cut' | 'delay' | 'blackhole' | 'disk-full' | 'starved';
   from: number;
   /** When all was well again; Infinity until then. */
   to: number;

@@ -30,6 +30,7 @@ interface Verdict {
   text: string;
 }
 
+let isInterrupted = false;
 const names = process.argv.slice(2);
 if (names.includes('--help')) {
   process.stdout.write(HELP);
@@ -48,12 +49,13 @@ async function main(mutations: Mutation[]): Promise<number> {
   const verdicts: Verdict[] = [];
   for (const mutation of mutations) {
     const verdict = await judge(mutation);
+    if (isInterrupted) return 2;
     verdicts.push(verdict);
     const word = verdict.isCaught ? 'caught' : 'NOT CAUGHT';
     process.stdout.write(`${mutation.name}: ${word} (${verdict.broken.join(', ') || 'nothing broken'})\n`);
     if (!verdict.isCaught) process.stdout.write(`${verdict.text}\n`);
+    if (names.length === 0) await writeFile(TABLE, table(verdicts));
   }
-  if (names.length === 0) await writeFile(TABLE, table(verdicts));
   const missed = verdicts.filter(({ isCaught }) => !isCaught);
   process.stdout.write(`${verdicts.length - missed.length} of ${verdicts.length} mutations were caught\n`);
   return missed.length === 0 ? 0 : 1;
@@ -94,7 +96,10 @@ function chaos(args: string[]): Promise<{ code: number | null; text: string }> {
   });
   const chunks: Buffer[] = [];
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => void chunks.push(chunk));
-  const stop = () => void child.kill('SIGTERM');
+  const stop = () => {
+    isInterrupted = true;
+    child.kill('SIGTERM');
+  };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
   return new Promise((resolve) =>
     child.once('close', (code) => {
@@ -120,6 +125,6 @@ Made by \`npm run mutations\`: each row is a protection that was taken out of a 
 |---|---|---|---|---|
 ${rows.join('\n')}
 
-${verdicts.filter(({ isCaught }) => isCaught).length} of ${verdicts.length} caught.
+${verdicts.filter(({ isCaught }) => isCaught).length} of ${verdicts.length} caught; ${MUTATIONS.length} are listed.
 `;
 }

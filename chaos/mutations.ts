@@ -74,7 +74,7 @@ export const MUTATIONS: Mutation[] = [
       },
     ],
     faults: 'kill-temporal,kill-api@random',
-    caughtBy: 'LIVE',
+    caughtBy: 'I5',
     rounds: 2,
     executions: 70,
   },

@@ -5,8 +5,8 @@ import type { Disturbance, Fact, FactOf } from './ledger.ts';
 import { isSame } from './outcomes.ts';
 import type { PlannedExecution } from './plan.ts';
 
-/** An API that has waited so long for Temporal may say that it cannot be reached, whatever the reason. */
-const SLOW_MS = 4_000;
+/** An API waits two seconds for a history; one that has waited so long may say so, whatever the reason. */
+const SLOW_MS = 1_900;
 
 /** REFUSAL: whoever was refused, or not answered, was so for a reason. */
 export function checkRefusals(

@@ -41,7 +41,7 @@ export function summaryLine(run: RunFacts): string {
   const seconds = (q: number) => (recovered.length === 0 ? '-' : `${(quantile(recovered, q) / 1000).toFixed(1)}s`);
   return [
     `N=${balance.submitted}`,
-    `faults=${ledger.disturbances.length}`,
+    `faults=${ledger.disturbances.filter(({ how }) => how !== 'starved').length}`,
     `success=${percent(balance.ended === 0 ? 0 : right / balance.ended)}% [${percent(low)}, ${percent(high)}]`,
     `lost=${count('I1', 'LIVE')}`,
     `wrong=${count('I2', 'I5')}`,
@@ -85,11 +85,17 @@ export function violationsText({ violations, balance, ledger, plan, startedAt }:
   return [...lines, '', ...stories, '', `seed ${plan.seed}; again: ${runAgain}`].join('\n');
 }
 
+function starvedS(disturbances: readonly Disturbance[]): string {
+  const starved = disturbances.filter(({ how }) => how === 'starved');
+  return (starved.reduce((sum, { from, to }) => sum + to - from, 0) / 1000).toFixed(1);
+}
+
 /** A section for bench/RESULTS.md. */
 export function markdown(run: RunFacts): string {
   const { plan, ledger, balance, violations } = run;
   const kinds = new Map<string, number>();
   for (const { what, how } of ledger.disturbances) {
+    if (how === 'starved') continue;
     const name = `${what.replace(/-\d+#\d+$/, '')} ${how}`;
     kinds.set(name, (kinds.get(name) ?? 0) + 1);
   }
@@ -109,6 +115,7 @@ export function markdown(run: RunFacts): string {
     `- Faults of agents and receivers: ${plan.names.filter((name) => /^(agent|receiver):/.test(name)).join(', ') || 'none'}`,
     `- Not planned: ${run.notPlanned.join('; ') || 'nothing left out'}`,
     `- After the last fault everything ended within ${run.liveS} s (promised: ${run.deadlineS} s)`,
+    `- The machine was too busy to judge by the clock for ${starvedS(ledger.disturbances)} s`,
     `- Broken promises: ${violations.length}`,
     `- Time compressed by ${spans.join(', ')}`,
   ].join('\n');

@@ -11,6 +11,7 @@ import type { Ledger } from './ledger.ts';
 import type { Plan } from './plan.ts';
 import { startReceivers } from './receivers.ts';
 import { hasSecret, NODE_SECRET } from './secrets.ts';
+import { watchMachine } from './starvation.ts';
 import { startStand } from './stand.ts';
 import type { Stand } from './stand.ts';
 
@@ -75,6 +76,7 @@ export async function run(
       const { facts } = ledger;
       say(`${second()}  in flight ${ledger.inFlight()}, facts ${facts.length}`);
     }, PROGRESS_MS);
+    const unwatch = watchMachine(ledger, stand.histories.ping);
     try {
       const onFault = (name: string) => say(`${second()}  ${name}`);
       let areFaultsOver = false;
@@ -88,11 +90,13 @@ export async function run(
       const deadline = calmAt + liveMs;
       await Promise.race([Promise.all([...lives, agents.idle()]), sleep(liveMs, undefined, { ref: false })]);
       clients.stop();
-      const ids = await endAll(stand, ledger, deadline);
-      const tookMs = clock() - calmAt;
+      const settledAt = clock();
+      const { ids, lastOpenAt } = await endAll(stand, ledger, deadline);
       await lookAgain(stand, ledger, send, ids);
+      const tookMs = Math.max(settledAt, lastOpenAt) - calmAt;
       return { ledger, plan, notPlanned, startedAt, liveMs: tookMs };
     } finally {
+      unwatch();
       clearInterval(progress);
     }
   } finally {
@@ -132,23 +136,31 @@ async function submitAll(options: {
 }
 
 /** Asks Temporal itself how each execution closed, until all have or the time is over. */
-async function endAll(stand: Stand, ledger: Ledger, deadline: number): Promise<Map<string, number>> {
+async function endAll(
+  stand: Stand,
+  ledger: Ledger,
+  deadline: number,
+): Promise<{ ids: Map<string, number>; lastOpenAt: number }> {
+  const { histories } = stand;
   const ids = new Map<string, number>();
+  let lastOpenAt = 0;
   for (const fact of ledger.facts) if (fact.n >= 0 && 'id' in fact && fact.id !== undefined) ids.set(fact.id, fact.n);
-  for await (const { id, n } of stand.histories.all()) ids.set(id, n);
+  // Those that nobody was told of: their submit was cut off.
+  for await (const id of histories.ids()) if (!ids.has(id)) ids.set(id, await histories.numberOf(id));
 
   await inParallel([...ids], async ([id, n]) => {
     for (;;) {
-      const read = await stand.histories.closeOf(id);
+      const read = await histories.closeOf(id);
       if (read === 'missing') return void ledger.add(n, { kind: 'not-in-temporal', id });
       if (hasSecret(read.text)) ledger.add(n, { kind: 'secret-seen', where: 'history' });
       if (read.close)
         return void ledger.add(n, { kind: 'told', id, channel: 'temporal', askedAt: clock(), outcome: read.close });
       if (clock() > deadline) return void ledger.add(n, { kind: 'still-open', id, status: 'open in Temporal' });
+      lastOpenAt = clock();
       await sleep(200);
     }
   });
-  return ids;
+  return { ids, lastOpenAt };
 }
 
 /** Every channel once more, and the logs, when all is well. */

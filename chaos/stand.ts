@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -92,10 +92,13 @@ export async function startStand(options: {
     closers.push(() => rm(folder, { recursive: true, force: true }));
     const disk = options.wantsDisk ? await mountSmallDisk(join(folder, 'disk')) : undefined;
     if (disk) closers.push(disk.unmount);
+    // What is left when the run itself is interrupted.
+    process.once('exit', () => {
+      disk?.unmount();
+      rmSync(folder, { recursive: true, force: true });
+    });
     const temporal = await startTemporalIn(disk?.path);
-    const killTemporal = () => void (temporal.pid > 0 && process.kill(temporal.pid, 'SIGKILL'));
-    process.once('exit', quietly(killTemporal));
-    closers.push(() => temporal.stop());
+    closers.push(temporal.stop);
     const histories = openHistories(temporal.address);
     closers.push(histories.close);
 
@@ -181,11 +184,33 @@ async function startTemporalIn(folder: string | undefined): Promise<TemporalServ
   const before = process.env.TMPDIR;
   if (folder !== undefined) process.env.TMPDIR = folder;
   try {
-    return await startTemporal();
+    return endedWithUs(await startTemporal());
   } finally {
     if (before === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = before;
   }
+}
+
+/** Its pid is only good while it runs: it may be somebody else's afterwards. */
+function endedWithUs(server: TemporalServer): TemporalServer {
+  let isUp = true;
+  process.once('exit', () => void (isUp && process.kill(server.pid, 'SIGKILL')));
+  const down = async (end: () => Promise<void>) => {
+    isUp = false;
+    await end();
+  };
+  return {
+    address: server.address,
+    get pid() {
+      return server.pid;
+    },
+    kill: () => down(server.kill),
+    stop: () => down(server.stop),
+    restart: async () => {
+      await server.restart();
+      isUp = true;
+    },
+  };
 }
 
 function createPart(options: {
@@ -253,14 +278,4 @@ async function answersOk(url: string): Promise<boolean> {
   const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
   await response.body?.cancel();
   return response.ok;
-}
-
-function quietly(act: () => void): () => void {
-  return () => {
-    try {
-      act();
-    } catch {
-      // It had ended already.
-    }
-  };
 }

@@ -73,6 +73,14 @@ test('I1: one request that became two executions', () => {
   assert.deepEqual(broken([...happy, called(1, { id: 'exec_other' })]).includes('I1'), true);
 });
 
+test('I1: an execution that nobody had asked for', () => {
+  const facts = [{ at: 0, n: -1, ...told('temporal') } as Fact];
+  assert.deepEqual(
+    checkInvariants({ executions: [PLANNED], facts, disturbances: [] }).map(({ invariant }) => invariant),
+    ['I1'],
+  );
+});
+
 test('I2: an end that changes on one channel', () => {
   assert.ok(broken([...submitted, called(), answered(), told('poll'), told('poll', WRONG)]).includes('I2'));
 });
