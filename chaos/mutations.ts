@@ -73,10 +73,8 @@ export const MUTATIONS: Mutation[] = [
       if (callbackId !== '') return before;`,
       },
     ],
-    faults: 'kill-temporal,kill-api@random',
+    faults: 'agent:conflict,agent:race,kill-temporal@in-flight',
     caughtBy: 'I5',
-    rounds: 2,
-    executions: 70,
   },
   {
     name: 'second-callback-overwrites',

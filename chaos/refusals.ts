@@ -8,7 +8,7 @@ import type { PlannedExecution } from './plan.ts';
 /** An API waits two seconds for a history; one that has waited so long may say so, whatever the reason. */
 const SLOW_MS = 1_900;
 
-/** REFUSAL: whoever was refused, or not answered, was so for a reason. */
+/** REFUSAL: whoever was refused, or not answered, was so for a reason. And I1: what exists is not denied. */
 export function checkRefusals(
   planned: PlannedExecution | undefined,
   n: number,
@@ -20,6 +20,10 @@ export function checkRefusals(
   const outcome = factsOf(facts, 'told')[0]?.outcome;
 
   for (const refused of factsOf(facts, 'refused')) {
+    if (refused.code === 'execution_not_found') {
+      violations.push({ invariant: 'I1', n, what: `${refused.to}: an acknowledged execution was not found` });
+      continue;
+    }
     const why = whyNot(refused);
     if (why !== undefined) violate(`${refused.to} was refused by ${refused.status} ${refused.code}: ${why}`);
   }

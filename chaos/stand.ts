@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -94,6 +94,7 @@ export async function startStand(options: {
     if (disk) closers.push(disk.unmount);
     // What is left when the run itself is interrupted.
     process.once('exit', () => {
+      killChildren();
       disk?.unmount();
       rmSync(folder, { recursive: true, force: true });
     });
@@ -102,7 +103,8 @@ export async function startStand(options: {
     const histories = openHistories(temporal.address);
     closers.push(histories.close);
 
-    const apiPorts = [await freePort(), await freePort()] as const;
+    // Taken last: until an API listens, its port is only free.
+    let apiPorts: readonly [number, number] = [0, 0];
     const temporalPort = Number(temporal.address.split(':').at(-1));
     let turn = 0;
     const proxies = {
@@ -114,6 +116,7 @@ export async function startStand(options: {
       'agent-api': [await createProxy(() => apiPorts[turn++ % 2 === 0 ? 0 : 1])],
     } satisfies Record<Link, Proxy[]>;
     for (const link of LINKS) for (const proxy of proxies[link]) closers.push(proxy.close);
+    apiPorts = [await freePort(), await freePort()];
     const portOf = (link: Link, i = 0) => proxies[link][i]?.port ?? 0;
     const urlOf = (link: Link, i = 0) => `http://127.0.0.1:${portOf(link, i)}`;
 
@@ -184,33 +187,21 @@ async function startTemporalIn(folder: string | undefined): Promise<TemporalServ
   const before = process.env.TMPDIR;
   if (folder !== undefined) process.env.TMPDIR = folder;
   try {
-    return endedWithUs(await startTemporal());
+    return await startTemporal();
   } finally {
     if (before === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = before;
   }
 }
 
-/** Its pid is only good while it runs: it may be somebody else's afterwards. */
-function endedWithUs(server: TemporalServer): TemporalServer {
-  let isUp = true;
-  process.once('exit', () => void (isUp && process.kill(server.pid, 'SIGKILL')));
-  const down = async (end: () => Promise<void>) => {
-    isUp = false;
-    await end();
-  };
-  return {
-    address: server.address,
-    get pid() {
-      return server.pid;
-    },
-    kill: () => down(server.kill),
-    stop: () => down(server.stop),
-    restart: async () => {
-      await server.restart();
-      isUp = true;
-    },
-  };
+/** By pid, those of this process alone: also a Temporal that is just being started, which nobody else knows yet. */
+function killChildren(): void {
+  try {
+    const pids = execFileSync('pgrep', ['-P', String(process.pid)], { encoding: 'utf8' });
+    for (const pid of pids.split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+  } catch {
+    // pgrep finds nobody, or itself, which is gone.
+  }
 }
 
 function createPart(options: {
@@ -229,7 +220,6 @@ function createPart(options: {
   const name = () => `${options.name}#${starts}`;
   const hasEnded = (process: ChildProcess) => process.exitCode !== null || process.signalCode !== null;
   const kill = () => void (child && !hasEnded(child) && child.kill('SIGKILL'));
-  process.once('exit', kill);
   options.closers.push(async () => {
     if (!child || hasEnded(child)) return;
     const gone = new Promise((resolve) => child?.once('exit', resolve));
@@ -259,7 +249,8 @@ function createPart(options: {
       closeSync(file);
       child = started;
       for (const until = Date.now() + READY_DEADLINE_MS; Date.now() < until; await sleep(150)) {
-        if (hasEnded(started)) throw new Error(`${name()} ended by itself: see ${log}`);
+        if (hasEnded(started))
+          throw new Error(`${name()} ended by itself:\n${readFileSync(log, 'utf8').slice(-2_000)}`);
         if (await options.isReady(started.pid ?? 0).catch(() => false)) return void (isUp = true);
       }
       throw new Error(`${name()} was not ready in time`);

@@ -213,7 +213,7 @@ test('REFUSAL: 503 only with Retry-After, and only while Temporal is away', () =
   const calm = { ...refused('poll', 503, 'temporal_unavailable'), sentAt: 550 } as Sketch;
   assert.deepEqual(broken([...happy, calm]), ['REFUSAL']);
   assert.deepEqual(broken(poll(500, 'internal_error'), PLANNED, away), ['REFUSAL']);
-  assert.deepEqual(broken(poll(404, 'execution_not_found'), PLANNED, away), ['REFUSAL']);
+  assert.deepEqual(broken(poll(404, 'execution_not_found'), PLANNED, away), ['I1']);
 });
 
 test('REFUSAL: a request that was not answered although nothing was wrong', () => {
