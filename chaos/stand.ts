@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
@@ -196,11 +196,13 @@ async function startTemporalIn(folder: string | undefined): Promise<TemporalServ
 
 /** By pid, those of this process alone: also a Temporal that is just being started, which nobody else knows yet. */
 function killChildren(): void {
-  try {
-    const pids = execFileSync('pgrep', ['-P', String(process.pid)], { encoding: 'utf8' });
-    for (const pid of pids.split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
-  } catch {
-    // pgrep finds nobody, or itself, which is gone.
+  const { stdout } = spawnSync('pgrep', ['-P', String(process.pid)], { encoding: 'utf8' });
+  for (const pid of (stdout ?? '').split('\n').filter(Boolean)) {
+    try {
+      process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It has ended, as pgrep itself has.
+    }
   }
 }
 
