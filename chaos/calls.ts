@@ -4,7 +4,7 @@ import { factsOf } from './ledger.ts';
 import type { FactOf } from './ledger.ts';
 
 /** After its answer has left the agent, a call may be not yet recorded for so long: on a busy machine. */
-const RECORDING_MS = 2_000;
+const RECORDING_MS = 3_000;
 /** A call that was on its way to the agent when its callback was acknowledged. */
 const ON_ITS_WAY_MS = 1_000;
 /** Timers of Node may fire a little early. */

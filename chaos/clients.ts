@@ -105,7 +105,9 @@ export function createClients({ ledger, seed, send, apiUrls, receiverUrl }: Clie
       ...(code !== undefined && { code }),
     });
     if (code !== undefined) ledger.add(n, { kind: 'refused', to: 'submit', sentAt, status, code, retryAfter });
-    const outcome = code === undefined && outcomeIn(body);
+    const ended = code === undefined ? outcomeIn(body) : undefined;
+    // A replay that is over is told by its status alone where the route does not wait.
+    const outcome = status === 202 && ended ? { status: ended.status } : ended;
     if (outcome && id !== undefined) ledger.add(n, { kind: 'told', id, channel: 'sync', askedAt: sentAt, outcome });
     return id;
   }

@@ -4,7 +4,7 @@ import { factsOf } from './ledger.ts';
 import type { Fact, FactOf, LoggedAttempt } from './ledger.ts';
 import { SPANS } from './stand.ts';
 
-const RECORDING_MS = 2_000;
+const RECORDING_MS = 3_000;
 const EARLY_MS = 20;
 const GONE = 410;
 /** What a worker may take of an endless answer, with all that buffers on the way hold. */

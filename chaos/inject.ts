@@ -21,7 +21,7 @@ const POINT_DEADLINE_MS = 60_000;
 /** A kill at Temporal's named point waits for so much work in flight. */
 const IN_FLIGHT = 5;
 /** A 202 is recorded for certain when so much time has passed. */
-const LONG_AGO_MS = 3_500;
+const LONG_AGO_MS = 4_500;
 /** An API is killed so long after its request was sent: before, while or after Temporal gets it. */
 const SUBMIT_MAX_MS = 12;
 const RECENT_FACTS = 5_000;

@@ -12,7 +12,8 @@ import type { Mutation } from './mutations.ts';
 const HELP = `Usage: npm run mutations [-- NAME…]
 
 Takes one protection after the other out of a copy of Perdure's code and runs the fault harness against it, which has to
-exit 1 with the invariant that is named. All of them without a name; the table goes to bench/MUTATIONS.md then.
+exit 1 with the invariant that is named. All of them without a name. Its row in bench/MUTATIONS.md is
+written anew.
 
 ${MUTATIONS.map(({ name, what }) => `  ${name.padEnd(30)}${what}`).join('\n')}
 `;
@@ -54,7 +55,7 @@ async function main(mutations: Mutation[]): Promise<number> {
     const word = verdict.isCaught ? 'caught' : 'NOT CAUGHT';
     process.stdout.write(`${mutation.name}: ${word} (${verdict.broken.join(', ') || 'nothing broken'})\n`);
     if (!verdict.isCaught) process.stdout.write(`${verdict.text}\n`);
-    if (names.length === 0) await writeFile(TABLE, table(verdicts));
+    await writeFile(TABLE, await table(verdicts));
   }
   const missed = verdicts.filter(({ isCaught }) => !isCaught);
   process.stdout.write(`${verdicts.length - missed.length} of ${verdicts.length} mutations were caught\n`);
@@ -109,12 +110,20 @@ function chaos(args: string[]): Promise<{ code: number | null; text: string }> {
   );
 }
 
-function table(verdicts: Verdict[]): string {
-  const rows = verdicts.map(({ mutation, isCaught, broken }) => {
+/** Rows of earlier runs stay, so that one mutation can be run again by itself. */
+async function table(verdicts: Verdict[]): Promise<string> {
+  const rows = new Map<string, string>();
+  const before = await readFile(TABLE, 'utf8').catch(() => '');
+  for (const line of before.split('\n')) {
+    const name = /^\| ([a-z0-9-]+) \|/.exec(line)?.[1];
+    if (name !== undefined) rows.set(name, line);
+  }
+  for (const { mutation, isCaught, broken } of verdicts) {
     const { name, what, file, faults, caughtBy } = mutation;
     const result = isCaught ? `${caughtBy} (broken: ${broken.join(', ')})` : '**not caught**';
-    return `| ${name} | ${what} | \`${file}\` | ${faults.replaceAll(',', ', ')} | ${result} |`;
-  });
+    rows.set(name, `| ${name} | ${what} | \`${file}\` | ${faults.replaceAll(',', ', ')} | ${result} |`);
+  }
+  const notRun = MUTATIONS.filter(({ name }) => !rows.has(name));
   return `# Mutations
 
 Made by \`npm run mutations\`: each row is a protection that was taken out of a copy of Perdure's code
@@ -123,8 +132,8 @@ Made by \`npm run mutations\`: each row is a protection that was taken out of a 
 
 | Mutation | What was taken out | Where | Faults | Caught by |
 |---|---|---|---|---|
-${rows.join('\n')}
+${MUTATIONS.flatMap(({ name }) => rows.get(name) ?? []).join('\n')}
 
-${verdicts.filter(({ isCaught }) => isCaught).length} of ${verdicts.length} caught; ${MUTATIONS.length} are listed.
+Listed and not run yet: ${notRun.map(({ name }) => name).join(', ') || 'none'}.
 `;
 }
