@@ -46,7 +46,7 @@ process.exit(await main(MUTATIONS.filter(({ name }) => names.length === 0 || nam
 
 async function main(mutations: Mutation[]): Promise<number> {
   // A text that is gone is found before the first long run, not in the middle.
-  for (const mutation of mutations) mutated(mutation, await readFile(join(ROOT, mutation.file), 'utf8'));
+  for (const mutation of mutations) await mutate(mutation, ROOT, async () => undefined);
   const verdicts: Verdict[] = [];
   for (const mutation of mutations) {
     const verdict = await judge(mutation);
@@ -67,8 +67,7 @@ async function judge(mutation: Mutation): Promise<Verdict> {
   try {
     for (const part of COPIED) await cp(join(ROOT, part), join(folder, part), { recursive: true });
     await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-    const file = join(folder, mutation.file);
-    await writeFile(file, mutated(mutation, await readFile(file, 'utf8')));
+    await mutate(mutation, folder, writeFile);
     const size = ['--executions', String(mutation.executions ?? 40), '--rounds', String(mutation.rounds ?? 1)];
     const options = ['--root', folder, '--seed', SEED, '--faults', mutation.faults, '--live', '25', '--rate', '6'];
     const { code, text } = await chaos([...options, ...size]);
@@ -79,14 +78,23 @@ async function judge(mutation: Mutation): Promise<Verdict> {
   }
 }
 
-function mutated({ name, file, edits }: Mutation, text: string): string {
-  let next = text;
-  for (const { find, replace } of edits) {
-    if (next.split(find).length !== 2)
-      throw new Error(`mutation ${name}: this has to stand in ${file} exactly once, mend chaos/mutations.ts:\n${find}`);
-    next = next.replace(find, () => replace);
+async function mutate(
+  mutation: Mutation,
+  folder: string,
+  write: (path: string, text: string) => Promise<void>,
+): Promise<void> {
+  for (const { find, replace, file = mutation.file } of mutation.edits) {
+    const path = join(folder, file);
+    const text = await readFile(path, 'utf8');
+    if (text.split(find).length !== 2)
+      throw new Error(
+        `mutation ${mutation.name}: this has to stand in ${file} exactly once, mend chaos/mutations.ts:\n${find}`,
+      );
+    await write(
+      path,
+      text.replace(find, () => replace),
+    );
   }
-  return next;
 }
 
 function chaos(args: string[]): Promise<{ code: number | null; text: string }> {

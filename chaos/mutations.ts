@@ -6,8 +6,8 @@ export interface Mutation {
   /** What is taken out, for people. */
   what: string;
   file: string;
-  /** Exact texts, each of which stands in the file exactly once, and what they become. */
-  edits: { find: string; replace: string }[];
+  /** Exact texts, each of which stands in its file exactly once, and what they become. */
+  edits: { find: string; replace: string; file?: string }[];
   /** As for `--faults`. */
   faults: string;
   caughtBy: Invariant;
@@ -80,7 +80,14 @@ export const MUTATIONS: Mutation[] = [
     name: 'second-callback-overwrites',
     what: 'the first callback does not win',
     file: 'workflows/state.ts',
-    edits: [{ find: 'state.callback ??= entry.callback;', replace: 'state.callback = entry.callback;' }],
+    edits: [
+      { find: 'state.callback ??= entry.callback;', replace: 'state.callback = entry.callback;' },
+      {
+        file: 'api/executions.ts',
+        find: 'const word = before.outcome ?? before.callback;',
+        replace: 'const word = before.outcome;',
+      },
+    ],
     faults: 'agent:race,agent:conflict,delay:worker-temporal',
     caughtBy: 'I5',
     executions: 60,
