@@ -21,6 +21,7 @@ ${MUTATIONS.map(({ name, what }) => `  ${name.padEnd(30)}${what}`).join('\n')}
 /** What runs, and what it needs to run. */
 const COPIED = ['api', 'worker', 'workflows', 'activities', 'common', 'package.json', 'tsconfig.json'];
 const SEED = '7';
+const NOT_RUN = 2;
 const TABLE = join(ROOT, 'bench', 'MUTATIONS.md');
 
 interface Verdict {
@@ -70,7 +71,8 @@ async function judge(mutation: Mutation): Promise<Verdict> {
     await mutate(mutation, folder, writeFile);
     const size = ['--executions', String(mutation.executions ?? 40), '--rounds', String(mutation.rounds ?? 1)];
     const options = ['--root', folder, '--seed', SEED, '--faults', mutation.faults, '--live', '25', '--rate', '6'];
-    const { code, text } = await chaos([...options, ...size]);
+    let { code, text } = await chaos([...options, ...size]);
+    if (code === NOT_RUN && !isInterrupted) ({ code, text } = await chaos([...options, ...size]));
     const broken = Object.keys(INVARIANTS).filter((name) => text.includes(`\n${name} (`));
     return { mutation, isCaught: code === 1 && broken.includes(mutation.caughtBy), broken, text };
   } finally {

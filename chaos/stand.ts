@@ -187,7 +187,8 @@ async function startTemporalIn(folder: string | undefined): Promise<TemporalServ
   const before = process.env.TMPDIR;
   if (folder !== undefined) process.env.TMPDIR = folder;
   try {
-    return await startTemporal();
+    // Its free port may be somebody else's by the time it listens.
+    return await startTemporal().catch(startTemporal);
   } finally {
     if (before === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = before;
