@@ -1,0 +1,157 @@
+/** The fault harness: `npm run chaos`, see `--help` and docs/chaos.md. */
+import { execFileSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { availableParallelism, totalmem } from 'node:os';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ROOT } from '../test/support/temporal.ts';
+import { balanceOf } from './balance.ts';
+import { FAULT_NAMES, selectFaults } from './faults.ts';
+import { checkInvariants } from './invariants.ts';
+import { makePlan } from './plan.ts';
+import { markdown, summaryLine, violationsText } from './report.ts';
+import type { RunFacts } from './report.ts';
+import { run } from './run.ts';
+
+const HELP = `Usage: npm run chaos [-- options]
+
+Starts Temporal, two APIs and two workers as real processes on this machine, and agents, receivers, clients and faults
+around them; then checks from what was seen that Perdure kept its promises. Everything listens on loopback only.
+
+  --short            about two minutes, every fault at least once (the default)
+  --long             at least 15000 executions, every fault many times
+  --seed N           the same seed gives the same plan (default: drawn, and printed)
+  --executions N     how many executions
+  --rate R           submits per second
+  --rounds N         how often each fault of the system happens
+  --faults LIST      only these, by name or by how their names begin; "none" for none
+  --live S           how long after the last fault everything may take to end (default: 60)
+  --root DIR         the checkout whose api/ and worker/ are run (default: this one)
+  --out FILE         where a Markdown section with the results is written
+  --logs DIR         where the logs of the processes are kept (default: nowhere)
+  --help             this text
+
+Exit code 0: all promises kept; 1: a promise broken, with the story of the executions concerned; 3: the run is void,
+because its account does not balance or a planned fault did not happen; 2: it could not be run.
+
+Faults: ${FAULT_NAMES.join(' ')}
+`;
+
+/** The promise of liveness. The slowest agents take 9 s of it. */
+const LIVE_DEADLINE_S = 60;
+const KEPT = 0;
+const BROKEN = 1;
+const NOT_RUN = 2;
+const VOID = 3;
+
+const { values } = parseArgs({
+  options: {
+    short: { type: 'boolean', default: false },
+    long: { type: 'boolean', default: false },
+    seed: { type: 'string' },
+    executions: { type: 'string' },
+    rate: { type: 'string' },
+    rounds: { type: 'string' },
+    faults: { type: 'string' },
+    root: { type: 'string', default: ROOT },
+    live: { type: 'string' },
+    out: { type: 'string' },
+    logs: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (values.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(NOT_RUN));
+process.exit(
+  await main().catch((err: unknown) => {
+    process.stderr.write(`chaos: ${err instanceof Error ? err.stack : String(err)}\n`);
+    return NOT_RUN;
+  }),
+);
+
+async function main(): Promise<number> {
+  const preset = values.long
+    ? { executions: 15_000, rate: 20, rounds: 8, inFlight: 80 }
+    : { executions: 240, rate: 4, rounds: 1, inFlight: 30 };
+  const options = {
+    seed: number('seed', Math.floor(Math.random() * 1e9)),
+    executions: number('executions', preset.executions),
+    rate: number('rate', preset.rate),
+    rounds: number('rounds', preset.rounds),
+    faults: selectFaults(values.faults),
+  };
+  const liveS = number('live', LIVE_DEADLINE_S);
+  const root = resolve(values.root);
+  const say = (line: string) => void process.stdout.write(`chaos: ${line}\n`);
+  say(
+    `seed ${options.seed}, ${options.executions} executions at ${options.rate}/s, ${options.faults.size} kinds of faults`,
+  );
+  const { plan, ledger, notPlanned, startedAt, liveMs } = await run(
+    makePlan(options),
+    { root, logFolder: values.logs, maxInFlight: preset.inFlight, liveMs: liveS * 1000 },
+    say,
+  );
+
+  const { facts, disturbances } = ledger;
+  const result: RunFacts = {
+    plan,
+    ledger,
+    notPlanned,
+    startedAt,
+    balance: balanceOf(plan, facts, disturbances),
+    violations: checkInvariants({ executions: plan.executions, facts, disturbances }),
+    commit: commitOf(root),
+    rate: options.rate,
+    machine: `${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}, Node ${process.versions.node}`,
+    date: new Date().toISOString().slice(0, 10),
+    liveS: Math.ceil(liveMs / 1000),
+    deadlineS: liveS,
+  };
+  const { balance, violations } = result;
+  if (violations.length > 0 || balance.unknown.length > 0)
+    process.stdout.write(`\n${violationsText(result, runAgain(options))}\n`);
+  for (const flaw of balance.flaws) say(`void: ${flaw}`);
+  process.stdout.write(`\n${markdown(result)}\n\n${summaryLine(result)}\n`);
+  if (values.out !== undefined) await writeFile(values.out, `${markdown(result)}\n`);
+  // A broken promise is one, whatever else there is to say about the run.
+  if (violations.length > 0) return BROKEN;
+  return balance.flaws.length > 0 ? VOID : KEPT;
+}
+
+function number(name: 'seed' | 'executions' | 'rate' | 'rounds' | 'live', preset: number): number {
+  const value = Number(values[name] ?? preset);
+  if (!(value >= (name === 'seed' ? 0 : Number.MIN_VALUE))) throw new Error(`--${name} takes a number`);
+  return value;
+}
+
+function runAgain({
+  seed,
+  executions,
+  rate,
+  rounds,
+}: {
+  seed: number;
+  executions: number;
+  rate: number;
+  rounds: number;
+}) {
+  const faults = values.faults === undefined ? '' : ` --faults ${values.faults}`;
+  return `npm run chaos -- --seed ${seed} --executions ${executions} --rate ${rate} --rounds ${rounds}${faults}`;
+}
+
+function commitOf(root: string): string {
+  try {
+    const git = (...args: string[]) =>
+      execFileSync('git', ['-C', root, ...args], { encoding: 'utf8', stdio: 'pipe' }).trim();
+    return (
+      git('rev-parse', '--short', 'HEAD') +
+      (git('status', '--porcelain', '--', 'api', 'worker', 'workflows', 'activities', 'common') === '' ? '' : '+')
+    );
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,158 @@
+import { AGENT_FAULTS, nameOf, RECEIVER_FAULTS, systemFaultsOf } from './faults.ts';
+import type { AgentBehaviour, ReceiverBehaviour, SystemFault } from './faults.ts';
+import { createRandom } from './random.ts';
+import type { Random } from './random.ts';
+
+/** All that will happen, decided by the seed before anything is started. Times are milliseconds from the start. */
+export interface Plan {
+  seed: number;
+  executions: PlannedExecution[];
+  /** So many are submitted in any case; the others while there are faults to come, so that none finds nothing to break. */
+  atLeast: number;
+  faults: PlannedFault[];
+  /** Names of all faults that have to happen. */
+  names: string[];
+}
+
+export interface PlannedExecution {
+  n: number;
+  atMs: number;
+  way: 'sync' | 'prefer-wait' | 'async';
+  /** How the client learns of the end of what it did not wait for. */
+  follow: 'poll' | 'long-poll' | 'batch' | 'webhook';
+  hasKey: boolean;
+  agent: AgentBehaviour;
+  /** How long the agent works. */
+  workMs: number;
+  receiver?: ReceiverBehaviour;
+  /** Whether the receiver asks for the execution before it answers. */
+  receiverAsks: boolean;
+  timeoutMs?: number;
+  cancelAfterMs?: number;
+}
+
+export interface PlannedFault {
+  fault: SystemFault;
+  atMs: number;
+  lastsMs: number;
+  /** Where there are two processes of a kind: which. */
+  index: 0 | 1;
+}
+
+export interface PlanOptions {
+  seed: number;
+  executions: number;
+  /** Submits per second. */
+  rate: number;
+  faults: ReadonlySet<string>;
+  /** How often each fault of the system happens. */
+  rounds: number;
+}
+
+const FIRST_FAULT_MS = 3_000;
+const RESERVE = 4;
+
+export function makePlan({ seed, executions, rate, faults, rounds }: PlanOptions): Plan {
+  const lengthMs = (executions / rate) * 1000;
+  const agents = AGENT_FAULTS.filter((name) => faults.has(`agent:${name}`));
+  const receivers = RECEIVER_FAULTS.filter((name) => faults.has(`receiver:${name}`));
+  const random = createRandom(seed);
+  return {
+    seed,
+    atLeast: executions,
+    executions: Array.from({ length: RESERVE * executions }, (_, n) =>
+      planExecution(random, n, (n * 1000) / rate, agents, receivers),
+    ),
+    faults: planFaults(createRandom(seed ^ 0x5eed), systemFaultsOf(faults), rounds, lengthMs),
+    names: [...faults],
+  };
+}
+
+function planExecution(
+  random: Random,
+  n: number,
+  atMs: number,
+  agentFaults: readonly AgentBehaviour[],
+  receiverFaults: readonly ReceiverBehaviour[],
+): PlannedExecution {
+  const agent = agentOf(random, n, agentFaults);
+  const receiver = receiverOf(random, n, receiverFaults);
+  const follow = random.pick(
+    receiver === undefined || agent === 'silent'
+      ? (['poll', 'long-poll', 'batch'] as const)
+      : (['poll', 'long-poll', 'batch', 'webhook'] as const),
+  );
+  const isLong = agent === 'accept' && random.chance(0.4);
+  const needsLimit = agent === 'hang' || agent === 'silent' || agent === 'late';
+  const endsByCancel = needsLimit ? random.chance(0.4) : random.chance(0.05);
+  return {
+    n,
+    atMs: Math.round(atMs),
+    way: random.pick(['sync', 'prefer-wait', 'async', 'async'] as const),
+    follow,
+    hasKey: random.chance(0.6),
+    agent,
+    workMs: isLong ? random.between(5_000, 9_000) : random.between(20, 1_200),
+    ...(receiver !== undefined && { receiver }),
+    receiverAsks: random.chance(0.4),
+    // A cancel may be refused while Temporal is away: the limit ends what nothing else would.
+    ...(needsLimit && { timeoutMs: random.between(2_500, 4_500) + (endsByCancel ? 4_000 : 0) }),
+    ...(endsByCancel && { cancelAfterMs: random.between(0, 2_000) }),
+  };
+}
+
+/** Each fault comes up at least once in any stretch of so many executions, the others are drawn. */
+function agentOf(random: Random, n: number, faults: readonly AgentBehaviour[]): AgentBehaviour {
+  const common = random.pick(['answer', 'answer', 'answer', 'stream', 'accept', 'accept', 'callback'] as const);
+  return n % 3 === 1 ? (faults[Math.floor(n / 3) % faults.length] ?? common) : common;
+}
+
+function receiverOf(random: Random, n: number, faults: readonly ReceiverBehaviour[]): ReceiverBehaviour | undefined {
+  const common = random.chance(0.5) ? ('take' as const) : undefined;
+  // Even and odd numbers of agent faults would else always meet the same receivers.
+  return n % 5 === 2 ? (faults[Math.floor(n / 5) % faults.length] ?? common) : common;
+}
+
+export const LANES = ['process', 'link'] as const;
+
+export function laneOf(fault: SystemFault): (typeof LANES)[number] {
+  return fault.type === 'link' ? 'link' : 'process';
+}
+
+/** Faults of one lane come one after the other, spread over the run; lanes run side by side. */
+function planFaults(random: Random, faults: SystemFault[], rounds: number, lengthMs: number): PlannedFault[] {
+  const planned = LANES.flatMap((lane) => {
+    const ofLane = faults.filter((fault) => laneOf(fault) === lane);
+    const all = Array.from({ length: rounds }, () => shuffled(random, ofLane)).flat();
+    const slotMs = Math.max(0, lengthMs - FIRST_FAULT_MS) / all.length;
+    return all.map((fault, i) => ({
+      fault,
+      atMs: Math.round(FIRST_FAULT_MS + slotMs * (i + 0.3 * random.next())),
+      lastsMs: lengthOf(random, fault),
+      index: random.chance(0.5) ? (0 as const) : (1 as const),
+    }));
+  });
+  return planned.toSorted((a, b) => a.atMs - b.atMs || nameOf(a.fault).localeCompare(nameOf(b.fault)));
+}
+
+function lengthOf(random: Random, fault: SystemFault): number {
+  switch (fault.type) {
+    case 'kill':
+      return random.between(200, 1_000);
+    case 'stop':
+      return fault.process === 'worker' ? random.between(3_500, 4_500) : random.between(1_000, 2_500);
+    case 'skew':
+      return random.between(3_000, 5_000);
+    case 'disk-full':
+      return random.between(1_500, 2_500);
+    case 'link':
+      return random.between(700, 1_500);
+  }
+}
+
+function shuffled<T>(random: Random, items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, key: random.next() }))
+    .toSorted((a, b) => a.key - b.key)
+    .map(({ item }) => item);
+}

@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkInvariants } from '../../chaos/invariants.ts';
+import type { Disturbance, Fact } from '../../chaos/ledger.ts';
+import type { PlannedExecution } from '../../chaos/plan.ts';
+
+/** Facts without the time and the number: they follow each other by 100 ms unless they say when. */
+type Sketch = Omit<Fact, 'at' | 'n'> & { at?: number };
+
+const ID = 'exec_0';
+const RIGHT = { status: 'succeeded', result: '{"right":true}' };
+const WRONG = { status: 'succeeded', result: '{"right":false}' };
+const PLANNED: PlannedExecution = {
+  n: 0,
+  atMs: 0,
+  way: 'async',
+  follow: 'poll',
+  hasKey: false,
+  agent: 'answer',
+  workMs: 100,
+  receiverAsks: false,
+};
+const WITH_WEBHOOK: PlannedExecution = { ...PLANNED, receiver: 'take' };
+
+const submitted: Sketch[] = [
+  { kind: 'submit-sent', try: 1, api: 'api-1' } as Sketch,
+  { kind: 'submit-answered', try: 1, sentAt: 0, status: 202, id: ID, retryAfter: true } as Sketch,
+];
+const called = (call = 1, more: object = {}): Sketch =>
+  ({ kind: 'agent-called', id: ID, call, attempt: call, caller: 'worker-1#1', ...more }) as Sketch;
+const answered = (call = 1, more: object = {}): Sketch =>
+  ({ kind: 'agent-answered', id: ID, call, how: '200', gave: RIGHT, retryable: false, ...more }) as Sketch;
+const told = (channel: string, outcome: object = RIGHT, more: object = {}): Sketch =>
+  ({ kind: 'told', id: ID, channel, askedAt: 0, outcome, ...more }) as Sketch;
+const callback = (status: number, gave: object = RIGHT): Sketch =>
+  ({ kind: 'callback-answered', id: ID, callback: 1, sentAt: 0, status, gave }) as Sketch;
+const arrived = (delivery = 1, more: object = {}): Sketch =>
+  ({ kind: 'webhook-arrived', id: ID, delivery, webhookId: 'dlv_0', flaws: [], ...more }) as Sketch;
+const took = (delivery = 1, status = 204, more: object = {}): Sketch =>
+  ({ kind: 'webhook-answered', delivery, how: 'take', status, ...more }) as Sketch;
+const log = (...statuses: (number | null)[]): Sketch =>
+  ({
+    kind: 'attempt-log',
+    id: ID,
+    attempts: statuses.map((http_status, i) => ({ attempt: i + 1, http_status, error: null })),
+  }) as Sketch;
+const refused = (to: string, status: number, code: string, retryAfter = true): Sketch =>
+  ({ kind: 'refused', to, sentAt: 0, status, code, retryAfter }) as Sketch;
+
+const happy = [...submitted, called(), answered(), told('temporal'), told('poll')];
+
+function broken(sketches: Sketch[], planned = PLANNED, disturbances: Disturbance[] = []): string[] {
+  const facts = sketches.map((sketch, i) => ({ at: i * 100, n: 0, ...sketch }) as Fact);
+  return [
+    ...new Set(checkInvariants({ executions: [planned], facts, disturbances }).map(({ invariant }) => invariant)),
+  ];
+}
+
+function disturbance(what: string, from: number, to: number): Disturbance {
+  return { fault: 'test', what, how: 'killed', from, to, inFlight: 1 };
+}
+
+test('a run in which all went well breaks nothing', () => {
+  assert.deepEqual(broken(happy), []);
+  assert.deepEqual(broken([...happy, told('webhook'), arrived(), took(), log(204)], WITH_WEBHOOK), []);
+});
+
+test('I1: an acknowledged execution that Temporal does not have is lost', () => {
+  assert.deepEqual(broken([...submitted, { kind: 'not-in-temporal', id: ID } as Sketch]), ['I1']);
+});
+
+test('I1: one request that became two executions', () => {
+  assert.deepEqual(broken([...happy, called(1, { id: 'exec_other' })]).includes('I1'), true);
+});
+
+test('I1: an execution that nobody had asked for', () => {
+  const facts = [{ at: 0, n: -1, ...told('temporal') } as Fact];
+  assert.deepEqual(
+    checkInvariants({ executions: [PLANNED], facts, disturbances: [] }).map(({ invariant }) => invariant),
+    ['I1'],
+  );
+});
+
+test('I2: an end that changes on one channel', () => {
+  assert.ok(broken([...submitted, called(), answered(), told('poll'), told('poll', WRONG)]).includes('I2'));
+});
+
+test('I2: an execution that shows as open long after its end was told', () => {
+  const open = { kind: 'told-open', id: ID, channel: 'batch', askedAt: 9_000, status: 'running', at: 9_001 } as Sketch;
+  assert.deepEqual(broken([...happy, open]), ['I2']);
+  const soon = { ...open, askedAt: 1_000, at: 1_001 } as Sketch;
+  assert.deepEqual(broken([...happy, soon]), []);
+});
+
+test('I3: a second call that nothing explains', () => {
+  assert.deepEqual(broken([...submitted, called(1), answered(1), called(2), answered(2), told('poll')]), ['I3']);
+});
+
+test('I3: a second call is explained by a failure that the agent gave, or by the death of the caller', () => {
+  const failed = answered(1, { how: '500', retryable: true, gave: undefined });
+  assert.deepEqual(broken([...submitted, called(1), failed, called(2), answered(2), told('poll')]), []);
+  const killed = [...submitted, called(1), called(2, { caller: 'worker-2#1' }), answered(2), told('poll')];
+  assert.deepEqual(broken(killed, PLANNED, [disturbance('worker-1#1', 250, 900)]), []);
+  assert.deepEqual(broken(killed, PLANNED, [disturbance('worker-2#1', 250, 900)]), ['I3']);
+});
+
+test('I3: the death of a worker long after its answer was recorded explains no call', () => {
+  const late = called(2, { at: 20_000, caller: 'worker-2#1' });
+  const accepted = answered(1, { how: '202', gave: undefined });
+  const again = [
+    ...submitted,
+    called(1),
+    accepted,
+    late,
+    answered(2, { at: 20_100 }),
+    told('poll', RIGHT, { at: 20_200 }),
+  ];
+  assert.deepEqual(broken(again, PLANNED, [disturbance('worker-1#1', 15_000, 16_000)]), ['I3']);
+});
+
+test('I3: an agent whose callback was acknowledged is called again', () => {
+  const again = [...submitted, called(1), callback(200), called(2, { at: 9_000 }), told('poll', RIGHT, { at: 9_100 })];
+  const sent = { kind: 'callback-sent', id: ID, callback: 1, gave: RIGHT, at: 250 } as Sketch;
+  assert.deepEqual(broken([...again, sent], PLANNED, [disturbance('temporal', 250, 8_000)]), ['I3']);
+});
+
+test('I3: a Retry-After that was not waited for', () => {
+  const busy = answered(1, { how: '429', retryable: true, gave: undefined, notBefore: 5_000 });
+  assert.deepEqual(broken([...submitted, called(1), busy, called(2), answered(2), told('poll')]), ['I3']);
+});
+
+test('I4: a webhook that is flawed, early, or under another id', () => {
+  const ended = [...happy, told('webhook')];
+  const withLog = (...more: Sketch[]) => broken([...ended, ...more], WITH_WEBHOOK);
+  assert.deepEqual(withLog(arrived(1, { flaws: ['signature'] }), took(), log(204)), ['I4']);
+  const early = { kind: 'webhook-read', delivery: 1, found: 'not-in-history' } as Sketch;
+  assert.deepEqual(withLog(arrived(), early, took(), log(204)), ['I4']);
+  const other = arrived(2, { webhookId: 'dlv_other' });
+  assert.deepEqual(withLog(arrived(), took(1, 500), other, took(2), log(500, 204)), ['I4']);
+  assert.deepEqual(withLog(arrived(), { kind: 'redirect-followed' } as Sketch, took(), log(204)), ['I4']);
+  assert.deepEqual(withLog(arrived(), took(), { kind: 'answer-drained', bytes: 3e7 } as Sketch, log(204)), ['I4']);
+});
+
+test('I4: a delivery that was given up too soon, or went on too long', () => {
+  const ended = [...happy, told('webhook')];
+  assert.deepEqual(broken([...happy, log()], WITH_WEBHOOK), ['I4']);
+  assert.deepEqual(broken([...ended, arrived(), took(1, 500), log(500)], WITH_WEBHOOK), ['I4']);
+  const goes = [...ended, arrived(), took(1, 410), arrived(2), took(2, 204), log(410, 204)];
+  assert.deepEqual(broken(goes, WITH_WEBHOOK), ['I4']);
+  const twice = [...ended, arrived(), took(), arrived(2), took(2), log(204, 204)];
+  assert.deepEqual(broken(twice, WITH_WEBHOOK), ['I4']);
+  assert.deepEqual(broken(twice, WITH_WEBHOOK, [disturbance('worker-1#1', 750, 900)]), []);
+});
+
+test('I4: a log that is not what the receiver saw', () => {
+  const ended = [...happy, told('webhook'), arrived(), took(1, 500), arrived(2), took(2)];
+  assert.deepEqual(broken([...ended, log(500, 204)], WITH_WEBHOOK), []);
+  assert.deepEqual(broken([...ended, log(204)], WITH_WEBHOOK), ['I4']);
+  assert.deepEqual(broken([...ended, log(null, 204)], WITH_WEBHOOK), ['I4'], 'it was answered, and nothing was wrong');
+  assert.deepEqual(broken([...ended, log(null, 204)], WITH_WEBHOOK, [disturbance('temporal', 700, 800)]), []);
+});
+
+test('I5: channels that differ', () => {
+  const also = { kind: 'callback-sent', id: ID, callback: 1, gave: WRONG } as Sketch;
+  assert.deepEqual(broken([...submitted, called(), answered(), also, told('temporal'), told('poll', WRONG)]), ['I5']);
+});
+
+test('I5: who was told by webhook and asks finds it still running', () => {
+  const open = { kind: 'told-open', id: ID, channel: 'receiver-poll', askedAt: 9_000, status: 'running' } as Sketch;
+  assert.deepEqual(broken([...happy, told('webhook'), arrived(), open, took(), log(204)], WITH_WEBHOOK), ['I5']);
+});
+
+test('I5: an end that nobody gave', () => {
+  const ends = (outcome: object, planned = PLANNED) =>
+    broken([...submitted, called(), answered(), told('poll', outcome)], planned);
+  assert.deepEqual(ends(WRONG), ['I5']);
+  assert.deepEqual(ends({ status: 'failed', error: 'agent unreachable: ECONNREFUSED' }), ['I5']);
+  assert.deepEqual(ends({ status: 'cancelled', error: 'Execution cancelled' }), ['I5']);
+  assert.deepEqual(ends({ status: 'timeout', error: 'Agent timeout' }), ['I5']);
+  assert.deepEqual(ends({ status: 'timeout', error: 'Agent timeout' }, { ...PLANNED, timeoutMs: 300 }), []);
+  assert.deepEqual(ends({ status: 'terminated' }), ['I5']);
+});
+
+test('I5: an end other than the one that the agent was told is recorded', () => {
+  const sent = { kind: 'callback-sent', id: ID, callback: 1, gave: WRONG } as Sketch;
+  assert.deepEqual(broken([...submitted, called(), answered(), sent, callback(200, WRONG), told('poll')]), ['I5']);
+});
+
+test('I5: a cancel that was acknowledged and had no effect', () => {
+  const cancelled = { kind: 'cancel-answered', id: ID, sentAt: 200, status: 202 } as Sketch;
+  const late = [answered(1, { at: 9_000 }), told('poll', RIGHT, { at: 9_100 })];
+  assert.deepEqual(broken([...submitted, called(), cancelled, ...late]), ['I5']);
+});
+
+test('I5: an HTTP status that does not fit the end', () => {
+  const sync = { kind: 'submit-answered', try: 1, sentAt: 0, status: 504, id: ID, retryAfter: false } as Sketch;
+  assert.deepEqual(broken([...submitted, called(), answered(), sync, told('sync')]), ['I5']);
+});
+
+test('I6: a secret that shows', () => {
+  assert.deepEqual(broken([...happy, { kind: 'secret-seen', where: 'history' } as Sketch]), ['I6']);
+});
+
+test('LIVE: an execution that does not end', () => {
+  assert.deepEqual(broken([...submitted, { kind: 'still-open', id: ID, status: 'running' } as Sketch]), ['LIVE']);
+});
+
+test('REFUSAL: 503 only with Retry-After, and only while Temporal is away', () => {
+  const away = [disturbance('temporal', 0, 900)];
+  const poll = (...more: [number, string, boolean?]) => [...happy, refused('poll', ...more)];
+  assert.deepEqual(broken(poll(503, 'temporal_unavailable'), PLANNED, away), []);
+  assert.deepEqual(broken(poll(503, 'temporal_unavailable', false), PLANNED, away), ['REFUSAL']);
+  const calm = { ...refused('poll', 503, 'temporal_unavailable'), sentAt: 550 } as Sketch;
+  assert.deepEqual(broken([...happy, calm]), ['REFUSAL']);
+  assert.deepEqual(broken(poll(500, 'internal_error'), PLANNED, away), ['REFUSAL']);
+  assert.deepEqual(broken(poll(404, 'execution_not_found'), PLANNED, away), ['I1']);
+});
+
+test('REFUSAL: a request that was not answered although nothing was wrong', () => {
+  const cut = { kind: 'submit-cut', try: 1, sentAt: 0, why: 'ECONNRESET' } as Sketch;
+  const sent = { kind: 'submit-sent', try: 1, api: 'api-1' } as Sketch;
+  assert.deepEqual(broken([sent, cut]), ['REFUSAL']);
+  assert.deepEqual(broken([sent, cut], PLANNED, [disturbance('link:client-api', 0, 50)]), []);
+});
+
+test('REFUSAL: an agent that says again what is recorded is told of a conflict', () => {
+  assert.deepEqual(broken([...happy, callback(409)]), ['REFUSAL']);
+});
