@@ -29,6 +29,8 @@ const END_GRACE_MS = 5_000;
 const CLOSE_AFTER_WEBHOOK_MS = 1_000;
 const MAX_WAIT_S = 90;
 const CLIENT_GONE = 499 as ContentfulStatusCode;
+/** What an agent says of our connection to it; a client, or a proxy before it, would take it as said of its own. */
+const HOP_STATUSES = new Set([407, 408, 421, 425, 426, 431]);
 
 interface Submitted {
   state: ExecutionState;
@@ -148,10 +150,9 @@ function httpStatusOf(outcome: Outcome): ContentfulStatusCode {
     case 'succeeded':
       return 200;
     case 'failed': {
-      const { agentStatus } = outcome;
-      return agentStatus !== undefined && agentStatus >= 400 && agentStatus < 500
-        ? (agentStatus as ContentfulStatusCode)
-        : 502;
+      const { agentStatus = 0 } = outcome;
+      const isForClient = agentStatus >= 400 && agentStatus < 500 && !HOP_STATUSES.has(agentStatus);
+      return isForClient ? (agentStatus as ContentfulStatusCode) : 502;
     }
     case 'timeout':
       return 504;
