@@ -172,7 +172,6 @@ export function createProjection(
       if (isRunning !== undefined) return append(state, { kind: 'task', isRunning });
       if (event.markerRecordedEventAttributes) return markerRecorded(state, event);
       if (event.workflowExecutionSignaledEventAttributes) return signaled(state, event);
-      if (event.workflowExecutionCancelRequestedEventAttributes) return append(state, { kind: 'cancel-requested' });
       if (event.activityTaskScheduledEventAttributes) return activityScheduled(state, event);
       const { activityTaskCompletedEventAttributes: completed, activityTaskFailedEventAttributes: failure } = event;
       if (completed)

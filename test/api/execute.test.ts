@@ -284,16 +284,16 @@ test('input and result near the limit come through, webhook and redelivery inclu
   assert.equal(grows.status, 413, 'four characters that become twenty-one');
 });
 
-test('a sync call that no worker has seen in its time is 504, and ends as timeout when one comes', async (t) => {
+test('a sync call that no worker has seen in its time is 202, and ends as timeout when one comes', async (t) => {
   const agent = await obedientAgent(t);
   const limits = { syncLimitMs: 60_000 };
   const system = await startSystem(t, { agentNodes: { a: agent.url }, limits, withWorker: false });
-  const { status, body } = await system.post('/api/v1/execute/a.x', { timeout_ms: 500 });
-  assert.equal(status, 504);
-  assert.equal(body.error, 'Agent timeout');
-  assert.equal(body.details, 'Execution exceeded 0.5 second limit');
+  const { status, headers, body } = await system.post('/api/v1/execute/a.x', { timeout_ms: 500 });
+  assert.equal(status, 202, 'nothing is told that is not in the history');
+  assert.equal(headers.get('Location'), `/api/v1/executions/${body.execution_id}`);
+  assert.equal(body.status, 'queued');
   await system.startWorker();
   const view = await system.end(body.execution_id);
-  assert.deepEqual([view.status, view.error_details], ['timeout', body.details]);
+  assert.deepEqual([view.status, view.error_details], ['timeout', 'Execution exceeded 0.5 second limit']);
   assert.equal(agent.received.length, 0);
 });
