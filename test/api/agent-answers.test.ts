@@ -20,6 +20,15 @@ before(async () => {
       case 'zip':
         response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('{"ok":true}'));
         return;
+      case 'infinite':
+        response.end('{"a":[1e400]}');
+        return;
+      case 'identity':
+        response.writeHead(200, { 'content-encoding': ' Identity ' }).end('{"ok":true}');
+        return;
+      case 'unencoded':
+        response.writeHead(200, { 'content-encoding': '' }).end('{"ok":true}');
+        return;
       case 'mark':
         response.end('\ufeff{"ok":true}');
         return;
@@ -62,6 +71,14 @@ test('an encoding that nobody asked for is a bad response, a byte order mark is 
     ['failed', 'agent sent a bad result: encoded as gzip, which was not asked for'],
   );
   assert.deepEqual((await system.post('/api/v1/execute/a.mark')).body.result, { ok: true });
+});
+
+test('a number that JSON can spell and nobody can hold makes a result a bad one, never null', async () => {
+  const { body } = await system.post('/api/v1/execute/a.infinite');
+  assert.deepEqual(
+    [body.status, body.error, body.error_category],
+    ['failed', 'agent sent a bad result: number out of range at $.a[0]', 'bad_response'],
+  );
 });
 
 test('error details too long for the history are left out, the error stays', async () => {

@@ -370,6 +370,8 @@ test('depth bombs, __proto__, NUL and lone surrogates are refused with their pat
   assert.deepEqual(await flaws('{"execution_ids":["\\u0000"]}', '/api/v1/executions/batch-status'), [
     '$.execution_ids[0]: NUL character',
   ]);
+  for (const number of ['1e400', '-1e400'])
+    assert.deepEqual(await input(`{"n":${number}}`), ['$.input.list[1].n: number out of range']);
   assert.equal((await system.post(SYNC, '{"input":{"constructor":{"prototype":"😀"}}}')).status, 200);
 });
 
