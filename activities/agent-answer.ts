@@ -33,9 +33,11 @@ export async function readAnswer(
   if (statusCode < 200 || statusCode >= 300)
     throw agentFailures.ofResponse(statusCode, headers['retry-after'], await readRefusal(body));
 
-  const encoding = headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity')
-    throw agentFailures.badResult(`encoded as ${String(encoding)}, which was not asked for`);
+  const encoding = String(headers['content-encoding'] ?? '')
+    .trim()
+    .toLowerCase();
+  if (encoding !== '' && encoding !== 'identity')
+    throw agentFailures.badResult(`encoded as ${encoding.slice(0, 64)}, which was not asked for`);
   const contentType = headers['content-type'];
   const format = streamFormat(Array.isArray(contentType) ? contentType[0] : contentType);
   if (format) {

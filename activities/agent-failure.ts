@@ -26,6 +26,9 @@ const CONNECTION_ERRORS = new Set([
   'UND_ERR_DESTROYED',
 ]);
 
+/** undici's words, under the code of a lost connection, for an unsolicited 100 or 101: the agent will say it again. */
+const MALFORMED_ANSWERS = new Set(['bad response', 'bad upgrade']);
+
 /**
  * The one place that decides what is worth calling an agent again for: an agent that could not be reached or went
  * away, 429 and 5xx. Everything else is its answer.
@@ -62,7 +65,8 @@ export const agentFailures = {
   ofException(err: unknown): ApplicationFailure {
     if (err instanceof ApplicationFailure) return err;
     const { code, message } = err as { code?: string; message?: string };
-    if (code !== undefined && CONNECTION_ERRORS.has(code))
+    const isMalformed = code === 'UND_ERR_SOCKET' && MALFORMED_ANSWERS.has(message ?? '');
+    if (code !== undefined && CONNECTION_ERRORS.has(code) && !isMalformed)
       return toFailure({ error: `agent unreachable: ${code}`, category: 'agent_unreachable' }, { retryable: true });
     return toFailure(
       { error: `agent call failed: ${clip(message ?? String(err), MAX_ERROR_TEXT)}`, category: 'bad_response' },
