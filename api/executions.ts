@@ -247,8 +247,9 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
   };
 }
 
-export function notFound(executionId: string): ApiError {
-  return new ApiError('execution_not_found', 'execution not found', { executionId });
+/** @param executionId left out where what was asked for is no id: it is not echoed */
+export function notFound(executionId?: string): ApiError {
+  return new ApiError('execution_not_found', 'execution not found', executionId === undefined ? {} : { executionId });
 }
 
 function deliveryInProgress(executionId: string): ApiError {

@@ -511,6 +511,8 @@ test('an unknown route is 404 and a wrong method 405 with Allow, both as problem
     ['GET', '/api/v1/execute/async/a.x', ['POST']],
     ['DELETE', `/api/v1/executions/${UNKNOWN_ID}`, ['GET']],
     ['PUT', '/api/v1/executions', ['GET']],
+    ['GET', '/api/v1/executions/batch-status', ['POST']],
+    ['DELETE', '/api/v1/executions/batch-status', ['POST']],
     ['GET', `/api/v1/executions/${UNKNOWN_ID}/cancel`, ['POST']],
     ['OPTIONS', '/health', ['GET']],
   ] as const) {
@@ -555,6 +557,40 @@ test('batch status takes 500 ids of any spelling and no more', async () => {
   for (const [id, entry] of entries) assert.deepEqual(entry, { execution_id: id, status: 'not_found' });
 });
 
+test('what was refused is not echoed: no id that is none, no status that is none', async () => {
+  for (const [method, path] of [
+    ['get', ''],
+    ['post', '/cancel'],
+    ['post', '/status'],
+    ['post', '/webhook/redeliver'],
+  ] as const) {
+    const answer = await system[method](`/api/v1/executions/${CANARY}${path}`);
+    assertProblem(answer, 404, 'execution_not_found');
+    assert.equal(answer.body.execution_id, undefined);
+  }
+  const { execution_id: id } = (await system.post('/api/v1/execute/async/slow.work', {})).body;
+  const answer = await system.post(`/api/v1/executions/${id}/status`, { status: CANARY });
+  assertProblem(answer, 400, 'invalid_request');
+  assert.equal(answer.body.error, 'unsupported status');
+});
+
+test('an unknown query parameter is 400 with the nearest known name', async () => {
+  const refusal = async (path: string): Promise<unknown> => {
+    const answer = await system.get(path);
+    assertProblem(answer, 400, 'invalid_request');
+    return answer.body.errors;
+  };
+  assert.deepEqual(await refusal(`/api/v1/executions?Status=${CANARY}`), [
+    { path: 'Status', message: 'unknown parameter, did you mean "status"?' },
+  ]);
+  assert.deepEqual(await refusal('/api/v1/executions?something=1'), [
+    { path: 'something', message: 'unknown parameter' },
+  ]);
+  assert.deepEqual(await refusal(`/api/v1/executions/${UNKNOWN_ID}?waits=1`), [
+    { path: 'waits', message: 'unknown parameter, did you mean "wait"?' },
+  ]);
+});
+
 test('garbage in query parameters is 400 with the name of the parameter, or means nothing', async () => {
   const { execution_id: id } = (await system.post(SYNC, {})).body;
   const cursorOf = (text: string) => `cursor=${Buffer.from(text).toString('base64url')}`;
@@ -595,7 +631,6 @@ test('garbage in query parameters is 400 with the name of the parameter, or mean
   for (const query of [
     '',
     '?',
-    '?unknown=1',
     '?limit=100&limit=0',
     '?&&==',
     '?since=0001-01-01T00:00:00Z',
