@@ -54,6 +54,8 @@ export interface ExecutionsDeps {
 
 /** Bound of what an agent may report by callbacks, so that its last word always fits into the history. */
 const MAX_REPORTS = 5_000;
+/** Every redelivery carries the attempts of all before: past this no further one is begun. */
+const MAX_WEBHOOK_ATTEMPTS = 100;
 const CALL_DEADLINE_MS = 5_000;
 const SEE_OWN_SIGNAL_MS = 5_000;
 /** Temporal takes no more. */
@@ -112,6 +114,12 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
       });
     if (!state.webhook) throw new ApiError('no_webhook', 'no webhook is registered on this execution', { executionId });
     if (!isClosed) throw deliveryInProgress(executionId);
+    if (state.webhookEvents.length >= MAX_WEBHOOK_ATTEMPTS)
+      throw new ApiError(
+        'too_many_deliveries',
+        `a webhook is not sent again after ${MAX_WEBHOOK_ATTEMPTS} recorded attempts`,
+        { executionId },
+      );
     const { callback: _, ...carried } = state;
     try {
       await call(() =>
