@@ -83,7 +83,9 @@ function assertRawProblem(answer: string, status: number, code: string): void {
   const [head = '', body = ''] = answer.split('\r\n\r\n', 2);
   assert.match(head, new RegExp(`^HTTP/1.1 ${status} `), answer.slice(0, 300));
   assert.match(head, /^content-type: application\/problem\+json/im);
-  assert.equal((JSON.parse(body) as Body).code, code);
+  const problem = JSON.parse(body) as Body;
+  assert.equal(problem.code, code);
+  assert.equal(/^x-request-id: (\S+)/im.exec(head)?.[1], problem.request_id);
 }
 
 test('a body that is not JSON is refused without being quoted', async () => {
@@ -491,6 +493,18 @@ test('what is not even HTTP, or has a head over 32 KiB, is refused as a problem 
   );
   assertRawProblem(await raw('\0\u0001\u0002 nonsense\r\n\r\n'), 400, 'malformed_request');
   assert.match(await raw('GET /health HTTP/1.1\r\nHost: x\r\n\r\n'), /^HTTP\/1.1 200 /);
+});
+
+test('what HTTP itself forbids is refused as a problem too: no or a bad Host, a target that is no path, an Expect', async () => {
+  assertRawProblem(await raw('GET /health HTTP/1.1\r\n\r\n'), 400, 'malformed_request');
+  for (const host of ['a b', 'a/b', '[::1', 'x:y'])
+    assertRawProblem(await raw(`GET /health HTTP/1.1\r\nHost: ${host}\r\n\r\n`), 400, 'malformed_request');
+  for (const target of ['*', 'http://['])
+    assertRawProblem(await raw(`OPTIONS ${target} HTTP/1.1\r\nHost: x\r\n\r\n`), 400, 'malformed_request');
+  const post = `POST ${SYNC} HTTP/1.1\r\nHost: x\r\nX-Run-ID: ${REFUSED_RUN}\r\nContent-Length: 2\r\n`;
+  assertRawProblem(await raw(`${post}Expect: banana\r\n\r\n{}`), 417, 'expectation_failed');
+  assert.match(await raw('GET http://x/health HTTP/1.1\r\nHost: x\r\n\r\n'), /^HTTP\/1.1 200 /);
+  assert.match(await raw('GET /health HTTP/1.0\r\n\r\n'), /^HTTP\/1.1 200 /);
 });
 
 test('an unknown route is 404 and a wrong method 405 with Allow, both as problems', async () => {
