@@ -17,7 +17,7 @@ import type { AgentRequestDeps } from './agent-request.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createHeldCalls } from './held-calls.ts';
 import { createPace } from './pace.ts';
-import { createReportBatcher } from './report-batcher.ts';
+import { createReportBatcher, maxReportedBytes } from './report-batcher.ts';
 
 export interface CallAgentDeps extends AgentRequestDeps {
   maxResultBytes: number;
@@ -29,6 +29,8 @@ export interface CallAgentDeps extends AgentRequestDeps {
 
 /** A call of an agent and its answer, read as far as that can be done without reporting to the workflow. */
 export interface OpenCall {
+  /** Counted from 1. */
+  attempt: number;
   answer: Promise<ReadAnswer>;
   abort: () => void;
   toFailure: (err: unknown) => Error;
@@ -48,7 +50,7 @@ export function createCallAgent(
       .catch((err: unknown) => {
         throw toFailure(err);
       });
-    return { answer, abort, toFailure };
+    return { attempt, answer, abort, toFailure };
   }
 
   async function callAgent(call: AgentCall): Promise<AgentAnswer> {
@@ -100,14 +102,14 @@ async function within(ms: number, { answer }: OpenCall): Promise<ReadAnswer | un
 }
 
 /** Waits for the whole answer, reports what a stream brings, and ends the call when the activity is cancelled. */
-async function finish({ answer, abort, toFailure }: OpenCall): Promise<AgentAnswer> {
+async function finish({ attempt, answer, abort, toFailure }: OpenCall): Promise<AgentAnswer> {
   const context = Context.current();
   context.cancellationSignal.addEventListener('abort', abort, { once: true });
   const heartbeat = startHeartbeat(context);
   try {
     const read = await answer;
     if (read.kind !== 'stream') return read;
-    return await read.follow(createReportBatcher(reportToWorkflow(context)));
+    return await read.follow(createReportBatcher(reportToWorkflow(context), maxReportedBytes(attempt)));
   } catch (err) {
     if (context.cancellationSignal.aborted) return await context.cancelled;
     throw toFailure(err);
