@@ -1,4 +1,4 @@
-import { Context, log } from '@temporalio/activity';
+import { CancelledFailure, Context, log } from '@temporalio/activity';
 import { agentReportSignal } from '../workflows/contract.ts';
 import type {
   Activities,
@@ -18,6 +18,9 @@ import { startHeartbeat } from './heartbeat.ts';
 import { createHeldCalls } from './held-calls.ts';
 import { createPace } from './pace.ts';
 import { createReportBatcher, maxReportedBytes } from './report-batcher.ts';
+
+/** Why Temporal cancels an activity whose limit has passed. */
+const TIMED_OUT = 'TIMED_OUT';
 
 export interface CallAgentDeps extends AgentRequestDeps {
   maxResultBytes: number;
@@ -54,22 +57,30 @@ export function createCallAgent(
   }
 
   async function callAgent(call: AgentCall): Promise<AgentAnswer> {
-    const { executionId, attemptsBefore = 0, mayBeHeld } = call;
+    const { executionId, attemptsBefore = 0, mayBeHeld, mustBeHeld } = call;
     const { attempt } = Context.current().info;
     if (mayBeHeld && attempt === 1 && held.get(executionId)) return followAgentCall(call);
+    if (mustBeHeld) throw agentFailures.everyWorkerDied();
     return finish(open(call, attemptsBefore + attempt));
   }
 
   async function beginAgentCall(call: FirstAgentCall): Promise<AgentAnswer | CallInFlight | CallDeclined> {
     const { executionId, target } = call;
-    if (held.isFull() || held.get(executionId)) return { kind: 'declined' };
-    const opened = open(call, 1);
-    held.add(executionId, opened);
-    pace.measure(target, opened.answer);
+    const known = held.get(executionId);
+    if (!known && held.isFull()) return { kind: 'declined' };
+    const opened = known ?? hold(call);
     const answer = await within(pace.patienceFor(target, call.patienceMs), opened);
     if (answer && answer.kind !== 'stream') return answer;
+    pace.noteSlow(target);
     held.handOver(executionId);
     return { kind: 'in-flight', taskQueue: deps.ownTaskQueue };
+  }
+
+  function hold(call: FirstAgentCall): OpenCall {
+    const opened = open(call, 1);
+    held.add(call.executionId, opened);
+    pace.measure(call.target, opened.answer);
+    return opened;
   }
 
   async function followAgentCall({ executionId }: AgentCall): Promise<AgentAnswer> {
@@ -87,15 +98,18 @@ export function createCallAgent(
 
 /**
  * The answer if it comes in time. A cancelled activity leaves the call alone: mostly its workflow task is to be done
- * over, and wants to find it.
+ * over, and wants to find it. One whose own time is over will not be asked for again.
  */
-async function within(ms: number, { answer }: OpenCall): Promise<ReadAnswer | undefined> {
+async function within(ms: number, { answer, abort }: OpenCall): Promise<ReadAnswer | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), ms);
   });
   try {
     return await Promise.race([answer, Context.current().cancelled, late]);
+  } catch (err) {
+    if (err instanceof CancelledFailure && err.message === TIMED_OUT) abort();
+    throw err;
   } finally {
     clearTimeout(timer);
   }
