@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici';
 import { findJsonFlaw } from '../common/json.ts';
 import type { AgentAnswer } from '../workflows/contract.ts';
-import type { AgentReport, Json } from '../workflows/execution.ts';
+import type { Json } from '../workflows/execution.ts';
 import { agentFailures, MAX_ERROR_DETAILS_BYTES } from './agent-failure.ts';
 import { readFrames, streamFormat } from './agent-frames.ts';
 import type { StreamFormat } from './agent-frames.ts';
@@ -10,9 +10,6 @@ import type { ReportBatcher } from './report-batcher.ts';
 
 /** How long an answer that is already understood may go on. */
 const BODY_PATIENCE_MS = 2_000;
-
-/** What the frames of one call may bring into history, which ends at 50 MiB; past it only their names are kept. */
-const MAX_REPORTED_BYTES = 8 * 1024 * 1024;
 
 /** An answer that is there as a whole, or one that comes in frames and is yet to be followed. */
 export type ReadAnswer = AgentAnswer | { kind: 'stream'; follow: (batcher: ReportBatcher) => Promise<AgentAnswer> };
@@ -33,9 +30,11 @@ export async function readAnswer(
   if (statusCode < 200 || statusCode >= 300)
     throw agentFailures.ofResponse(statusCode, headers['retry-after'], await readRefusal(body));
 
-  const encoding = headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity')
-    throw agentFailures.badResult(`encoded as ${String(encoding)}, which was not asked for`);
+  const encoding = String(headers['content-encoding'] ?? '')
+    .trim()
+    .toLowerCase();
+  if (encoding !== '' && encoding !== 'identity')
+    throw agentFailures.badResult(`encoded as ${encoding.slice(0, 64)}, which was not asked for`);
   const contentType = headers['content-type'];
   const format = streamFormat(Array.isArray(contentType) ? contentType[0] : contentType);
   if (format) {
@@ -56,13 +55,11 @@ async function followStream(
   maxResultBytes: number,
   batcher: ReportBatcher,
 ): Promise<Json> {
-  let reportedBytes = 0;
   try {
     for await (const frame of readFrames(body, format, maxResultBytes)) {
       switch (frame.kind) {
         case 'report':
-          reportedBytes += Buffer.byteLength(JSON.stringify(frame.report));
-          await batcher.add(reportedBytes > MAX_REPORTED_BYTES ? withoutData(frame.report) : frame.report);
+          await batcher.add(frame.report);
           break;
         case 'result':
           return frame.result;
@@ -83,10 +80,6 @@ function checkResult(result: Json, maxBytes: number): Json {
   if (flaw) throw agentFailures.badResult(`${flaw.flaw} at ${flaw.path}`);
   if (Buffer.byteLength(JSON.stringify(result)) > maxBytes) throw agentFailures.resultTooLarge(maxBytes);
   return result;
-}
-
-function withoutData(report: AgentReport): AgentReport {
-  return report.type === 'other' ? { ...report, data: { cut: true } } : report;
 }
 
 /** The start of what an agent says about its failure, as far as it comes soon. */

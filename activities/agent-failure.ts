@@ -2,6 +2,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { clip } from '../common/clip.ts';
 import { findJsonFlaw } from '../common/json.ts';
 import { retryAfterMs } from '../common/retry-after.ts';
+import { EVERY_WORKER_DIED } from '../workflows/endings.ts';
 import type { AgentFailure, Json } from '../workflows/execution.ts';
 
 /** A `Retry-After` of an agent is honoured up to here. */
@@ -25,6 +26,9 @@ const CONNECTION_ERRORS = new Set([
   'UND_ERR_CLOSED',
   'UND_ERR_DESTROYED',
 ]);
+
+/** undici's words, under the code of a lost connection, for an unsolicited 100 or 101: the agent will say it again. */
+const MALFORMED_ANSWERS = new Set(['bad response', 'bad upgrade']);
 
 /**
  * The one place that decides what is worth calling an agent again for: an agent that could not be reached or went
@@ -62,7 +66,8 @@ export const agentFailures = {
   ofException(err: unknown): ApplicationFailure {
     if (err instanceof ApplicationFailure) return err;
     const { code, message } = err as { code?: string; message?: string };
-    if (code !== undefined && CONNECTION_ERRORS.has(code))
+    const isMalformed = code === 'UND_ERR_SOCKET' && MALFORMED_ANSWERS.has(message ?? '');
+    if (code !== undefined && CONNECTION_ERRORS.has(code) && !isMalformed)
       return toFailure({ error: `agent unreachable: ${code}`, category: 'agent_unreachable' }, { retryable: true });
     return toFailure(
       { error: `agent call failed: ${clip(message ?? String(err), MAX_ERROR_TEXT)}`, category: 'bad_response' },
@@ -81,6 +86,8 @@ export const agentFailures = {
 
   lost: () =>
     toFailure({ error: 'the worker no longer holds this call', category: 'internal_error' }, { retryable: true }),
+
+  everyWorkerDied: () => toFailure(EVERY_WORKER_DIED, {}),
 
   timeout: (timeoutMs: number) =>
     toFailure(

@@ -85,7 +85,9 @@ function sseReader(complete: Frame[], maxBytes: number): FrameReader {
 function toFrame(event: string | undefined, text: string): Frame {
   const fields = parseObject(text);
   if (!fields) return other('unparsable', { text: text.slice(0, 200) });
-  const name = event ?? (typeof fields.type === 'string' ? fields.type : 'unknown');
+  // `message` is what SSE calls an event that has no name.
+  const named = event === 'message' ? undefined : event;
+  const name = named ?? (typeof fields.type === 'string' ? fields.type : 'unknown');
   switch (name) {
     case 'result':
       return { kind: 'result', result: fields.result ?? null };

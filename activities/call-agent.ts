@@ -1,4 +1,4 @@
-import { Context, log } from '@temporalio/activity';
+import { CancelledFailure, Context, log } from '@temporalio/activity';
 import { agentReportSignal } from '../workflows/contract.ts';
 import type {
   Activities,
@@ -17,7 +17,10 @@ import type { AgentRequestDeps } from './agent-request.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createHeldCalls } from './held-calls.ts';
 import { createPace } from './pace.ts';
-import { createReportBatcher } from './report-batcher.ts';
+import { createReportBatcher, maxReportedBytes } from './report-batcher.ts';
+
+/** Why Temporal cancels an activity whose limit has passed. */
+const TIMED_OUT = 'TIMED_OUT';
 
 export interface CallAgentDeps extends AgentRequestDeps {
   maxResultBytes: number;
@@ -29,6 +32,8 @@ export interface CallAgentDeps extends AgentRequestDeps {
 
 /** A call of an agent and its answer, read as far as that can be done without reporting to the workflow. */
 export interface OpenCall {
+  /** Counted from 1. */
+  attempt: number;
   answer: Promise<ReadAnswer>;
   abort: () => void;
   toFailure: (err: unknown) => Error;
@@ -48,26 +53,34 @@ export function createCallAgent(
       .catch((err: unknown) => {
         throw toFailure(err);
       });
-    return { answer, abort, toFailure };
+    return { attempt, answer, abort, toFailure };
   }
 
   async function callAgent(call: AgentCall): Promise<AgentAnswer> {
-    const { executionId, attemptsBefore = 0, mayBeHeld } = call;
+    const { executionId, attemptsBefore = 0, mayBeHeld, mustBeHeld } = call;
     const { attempt } = Context.current().info;
     if (mayBeHeld && attempt === 1 && held.get(executionId)) return followAgentCall(call);
+    if (mustBeHeld) throw agentFailures.everyWorkerDied();
     return finish(open(call, attemptsBefore + attempt));
   }
 
   async function beginAgentCall(call: FirstAgentCall): Promise<AgentAnswer | CallInFlight | CallDeclined> {
     const { executionId, target } = call;
-    if (held.isFull() || held.get(executionId)) return { kind: 'declined' };
-    const opened = open(call, 1);
-    held.add(executionId, opened);
-    pace.measure(target, opened.answer);
+    const known = held.get(executionId);
+    if (!known && held.isFull()) return { kind: 'declined' };
+    const opened = known ?? hold(call);
     const answer = await within(pace.patienceFor(target, call.patienceMs), opened);
     if (answer && answer.kind !== 'stream') return answer;
+    pace.noteSlow(target);
     held.handOver(executionId);
     return { kind: 'in-flight', taskQueue: deps.ownTaskQueue };
+  }
+
+  function hold(call: FirstAgentCall): OpenCall {
+    const opened = open(call, 1);
+    held.add(call.executionId, opened);
+    pace.measure(call.target, opened.answer);
+    return opened;
   }
 
   async function followAgentCall({ executionId }: AgentCall): Promise<AgentAnswer> {
@@ -85,29 +98,32 @@ export function createCallAgent(
 
 /**
  * The answer if it comes in time. A cancelled activity leaves the call alone: mostly its workflow task is to be done
- * over, and wants to find it.
+ * over, and wants to find it. One whose own time is over will not be asked for again.
  */
-async function within(ms: number, { answer }: OpenCall): Promise<ReadAnswer | undefined> {
+async function within(ms: number, { answer, abort }: OpenCall): Promise<ReadAnswer | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), ms);
   });
   try {
     return await Promise.race([answer, Context.current().cancelled, late]);
+  } catch (err) {
+    if (err instanceof CancelledFailure && err.message === TIMED_OUT) abort();
+    throw err;
   } finally {
     clearTimeout(timer);
   }
 }
 
 /** Waits for the whole answer, reports what a stream brings, and ends the call when the activity is cancelled. */
-async function finish({ answer, abort, toFailure }: OpenCall): Promise<AgentAnswer> {
+async function finish({ attempt, answer, abort, toFailure }: OpenCall): Promise<AgentAnswer> {
   const context = Context.current();
   context.cancellationSignal.addEventListener('abort', abort, { once: true });
   const heartbeat = startHeartbeat(context);
   try {
     const read = await answer;
     if (read.kind !== 'stream') return read;
-    return await read.follow(createReportBatcher(reportToWorkflow(context)));
+    return await read.follow(createReportBatcher(reportToWorkflow(context), maxReportedBytes(attempt)));
   } catch (err) {
     if (context.cancellationSignal.aborted) return await context.cancelled;
     throw toFailure(err);

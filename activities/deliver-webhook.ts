@@ -55,7 +55,7 @@ export function createDeliverWebhook({ sealer, http }: DeliverWebhookDeps) {
       type: 'WebhookAttemptFailed',
       nonRetryable: isLast,
       details: [attempt],
-      ...(nextRetryDelay !== undefined && nextRetryDelay > 0 && { nextRetryDelay }),
+      ...(nextRetryDelay !== undefined && { nextRetryDelay }),
     });
   };
 

@@ -79,8 +79,10 @@ export function createHeldCalls(maxInFlight: number): HeldCalls {
     },
     take: (executionId) => {
       const held = calls.get(executionId);
-      clearTimeout(held?.timer);
-      return held?.call;
+      if (!held) return undefined;
+      clearTimeout(held.timer);
+      held.isHandedOver = true;
+      return held.call;
     },
     remove,
   };

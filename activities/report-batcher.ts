@@ -5,6 +5,15 @@ const MAX_BATCH_BYTES = 256 * 1024;
 const FIRST_INTERVAL_MS = 250;
 const INTERVAL_GROWTH = 1.02;
 const MAX_INTERVAL_MS = 30_000;
+const FIRST_ATTEMPT_BYTES = 8 * 1024 * 1024;
+
+/**
+ * What the frames of one attempt may bring into the history, which Temporal ends at 50 MiB. It halves with each
+ * attempt: however many there are, all of them together stay below twice the first.
+ */
+export function maxReportedBytes(attempt: number): number {
+  return Math.floor(FIRST_ATTEMPT_BYTES / 2 ** (attempt - 1));
+}
 
 export interface ReportBatcher {
   /** Resolves at once while there is room, else after the batch in its way is out. */
@@ -17,13 +26,23 @@ export interface ReportBatcher {
  * Turns the reports of a streaming agent into few signals. Progress is coalesced (the last value wins), everything
  * else is kept in order. The pause between batches grows by 2 % with each one, from 250 ms to 30 s, so an agent
  * that talks without end costs about 250 signals in its first 25 minutes and 120 per hour from then on.
+ * @param maxBytes past it only progress goes on, after one note that says so
  */
-export function createReportBatcher(send: (reports: AgentReport[]) => Promise<void>): ReportBatcher {
+export function createReportBatcher(send: (reports: AgentReport[]) => Promise<void>, maxBytes: number): ReportBatcher {
   let pending: AgentReport[] = [];
   let pendingBytes = 0;
+  let keptBytes = 0;
+  let isFull = false;
   let intervalMs = FIRST_INTERVAL_MS;
   let timer: NodeJS.Timeout | undefined;
   let sending: Promise<void> = Promise.resolve();
+
+  const fit = (report: AgentReport): AgentReport | undefined => {
+    if (report.type === 'progress') return report;
+    if (isFull) return undefined;
+    isFull = keptBytes + sizeOf(report) > maxBytes;
+    return isFull ? { type: 'other', name: 'cut', data: { cut: true, max_bytes: maxBytes } } : report;
+  };
 
   const flush = (): Promise<void> => {
     clearTimeout(timer);
@@ -39,13 +58,23 @@ export function createReportBatcher(send: (reports: AgentReport[]) => Promise<vo
 
   return {
     add: async (report) => {
-      if (coalesce(pending, report)) pendingBytes += Buffer.byteLength(JSON.stringify(report));
+      const kept = fit(report);
+      if (!kept) return;
+      if (coalesce(pending, kept)) {
+        const bytes = sizeOf(kept);
+        pendingBytes += bytes;
+        keptBytes += bytes;
+      }
       if (pendingBytes >= MAX_BATCH_BYTES) return flush();
       // A failed send is kept in `sending` and reaches the caller at the next add or at the end.
       timer ??= setTimeout(() => void flush().catch(() => undefined), intervalMs);
     },
     end: flush,
   };
+}
+
+function sizeOf(report: AgentReport): number {
+  return Buffer.byteLength(JSON.stringify(report));
 }
 
 /** @returns whether the report takes room of its own */

@@ -38,10 +38,9 @@ export function createApp(deps: AppDeps): Hono {
 
 /** The methods of a path that exists, for a request that came with another one. */
 function methodsOf(app: Hono, path: string): string[] {
-  const methods = app.routes
-    .filter((route) => route.method !== 'ALL' && patternOf(route.path).test(path))
-    .map((route) => route.method);
-  return [...new Set(methods)];
+  const routes = app.routes.filter((route) => route.method !== 'ALL' && patternOf(route.path).test(path));
+  const literal = routes.filter((route) => route.path === path);
+  return [...new Set((literal.length > 0 ? literal : routes).map((route) => route.method))];
 }
 
 function patternOf(path: string): RegExp {

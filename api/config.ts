@@ -42,6 +42,8 @@ const apiEnvironment = z.object({
 export function loadApiConfig(env: NodeJS.ProcessEnv): ApiConfig {
   const read = readEnvironment(apiEnvironment, env);
   const common = loadCommonConfig(env);
+  // A task that waits for an agent has to end well before a worker that is silent for so long is taken for dead.
+  const patienceMs = Math.min(read.PERDURE_AGENT_PATIENCE_MS, read.PERDURE_AGENT_HEARTBEAT_TIMEOUT_MS / 2);
   return {
     ...common,
     host: read.HOST,
@@ -59,7 +61,7 @@ export function loadApiConfig(env: NodeJS.ProcessEnv): ApiConfig {
         backoffCoefficient: 2,
         maximumIntervalMs: Math.max(read.PERDURE_AGENT_RETRY_MAX_MS, read.PERDURE_AGENT_RETRY_INITIAL_MS),
         heartbeatTimeoutMs: read.PERDURE_AGENT_HEARTBEAT_TIMEOUT_MS,
-        ...(read.PERDURE_AGENT_PATIENCE_MS > 0 && { patienceMs: read.PERDURE_AGENT_PATIENCE_MS }),
+        ...(patienceMs > 0 && { patienceMs }),
       },
       webhook: {
         maximumAttempts: read.PERDURE_WEBHOOK_MAX_ATTEMPTS,

@@ -21,7 +21,13 @@ export function createApi(
     converter: client.options.loadedDataConverter,
   });
   const watchers = createWatchers(histories, { maxWatchers: limits.maxWatchers });
-  const executions = createExecutions({ client, taskQueue, histories, watchers });
+  const executions = createExecutions({
+    client,
+    taskQueue,
+    histories,
+    watchers,
+    patienceMs: policy.agent.patienceMs ?? 0,
+  });
   const app = createApp({ client, taskQueue, executions, agentNodes, sealer, policy, limits, logger });
   return { app, watchers };
 }

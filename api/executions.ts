@@ -50,19 +50,25 @@ export interface ExecutionsDeps {
   taskQueue: string;
   histories: Histories;
   watchers: Watchers;
+  /** How long a workflow task may wait for the agent that it calls. */
+  patienceMs: number;
 }
 
 /** Bound of what an agent may report by callbacks, so that its last word always fits into the history. */
 const MAX_REPORTS = 5_000;
+/** Every redelivery carries the attempts of all before: past this no further one is begun. */
+const MAX_WEBHOOK_ATTEMPTS = 100;
 const CALL_DEADLINE_MS = 5_000;
 const SEE_OWN_SIGNAL_MS = 5_000;
 /** Temporal takes no more. */
 const MAX_TASK_TIMEOUT_MS = 120_000;
-/** How long a message waits for the end of a workflow task in which the agent may be called. */
-const FIRST_CALL_MS = 2_000;
+/** How much longer than the patience a message waits for the end of a workflow task in which the agent is called. */
+const FIRST_CALL_GRACE_MS = 1_000;
 const QUERY_DEADLINE_MS = 10_000;
 
-export function createExecutions({ client, taskQueue, histories, watchers }: ExecutionsDeps): Executions {
+export function createExecutions(deps: ExecutionsDeps): Executions {
+  const { client, taskQueue, histories, watchers } = deps;
+  const firstCallMs = deps.patienceMs + FIRST_CALL_GRACE_MS;
   const { connection } = client as Client & { connection: Connection };
   const call = <T>(fn: () => Promise<T>, deadlineMs = CALL_DEADLINE_MS): Promise<T> =>
     connection.withDeadline(Date.now() + deadlineMs, fn);
@@ -82,7 +88,7 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
     const isCalling = ({ startedAt, isInTask }: ExecutionState) => startedAt === undefined && isInTask === true;
     const state = await get(executionId);
     if (!isCalling(state)) return state;
-    const later = await watchers.waitFor(executionId, (now) => !isCalling(now), { timeoutMs: FIRST_CALL_MS });
+    const later = await watchers.waitFor(executionId, (now) => !isCalling(now), { timeoutMs: firstCallMs });
     if (!later) throw notFound(executionId);
     return later;
   }
@@ -112,6 +118,12 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
       });
     if (!state.webhook) throw new ApiError('no_webhook', 'no webhook is registered on this execution', { executionId });
     if (!isClosed) throw deliveryInProgress(executionId);
+    if (state.webhookEvents.length >= MAX_WEBHOOK_ATTEMPTS)
+      throw new ApiError(
+        'too_many_deliveries',
+        `a webhook is not sent again after ${MAX_WEBHOOK_ATTEMPTS} recorded attempts`,
+        { executionId },
+      );
     const { callback: _, ...carried } = state;
     try {
       await call(() =>
@@ -247,8 +259,9 @@ export function createExecutions({ client, taskQueue, histories, watchers }: Exe
   };
 }
 
-export function notFound(executionId: string): ApiError {
-  return new ApiError('execution_not_found', 'execution not found', { executionId });
+/** @param executionId left out where what was asked for is no id: it is not echoed */
+export function notFound(executionId?: string): ApiError {
+  return new ApiError('execution_not_found', 'execution not found', executionId === undefined ? {} : { executionId });
 }
 
 function deliveryInProgress(executionId: string): ApiError {

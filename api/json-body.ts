@@ -18,9 +18,12 @@ export async function jsonBody<T extends z.ZodType>(
   schema: T,
   options: { empty?: unknown } = {},
 ): Promise<z.infer<T>> {
-  const parsed = schema.safeParse(await readJson(c, options));
-  if (parsed.success) return parsed.data;
-  throw invalid(parsed.error.issues.flatMap((issue) => flawsOf(issue, topLevelNames(schema))));
+  return check(schema, await readJson(c, options), { root: '$', noun: 'field' });
+}
+
+/** The query parameters of a request, checked as a body is. */
+export function queryOf<T extends z.ZodType>(c: Context, schema: T): z.infer<T> {
+  return check(schema, c.req.query(), { root: '', noun: 'parameter' });
 }
 
 /**
@@ -80,15 +83,27 @@ function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
+/** How flaws of a body or a query are told: where their paths begin, and what a member of it is called. */
+interface Place {
+  root: string;
+  noun: string;
+}
+
+function check<T extends z.ZodType>(schema: T, value: unknown, place: Place): z.infer<T> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw invalid(parsed.error.issues.flatMap((issue) => flawsOf(issue, topLevelNames(schema), place)));
+}
+
 /** zod's messages name types and limits, never the values they refuse. */
-function flawsOf(issue: z.core.$ZodIssue, known: string[]): Flaw[] {
+function flawsOf(issue: z.core.$ZodIssue, known: string[], { root, noun }: Place): Flaw[] {
   const parts = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part).slice(0, 64)}`));
-  const path = ['$', ...parts].join('');
-  if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }];
+  const pathOf = (...more: string[]) => [root, ...parts, ...more].join('').replace(/^\./, '');
+  if (issue.code !== 'unrecognized_keys') return [{ path: pathOf(), message: issue.message }];
   return issue.keys.map((key) => {
     const name = key.slice(0, 64);
     const near = issue.path.length === 0 ? nearest(name, known) : undefined;
-    return { path: `${path}.${name}`, message: near ? `unknown field, did you mean "${near}"?` : 'unknown field' };
+    return { path: pathOf(`.${name}`), message: `unknown ${noun}${near ? `, did you mean "${near}"?` : ''}` };
   });
 }
 

@@ -127,7 +127,10 @@ const ROUTES: Route[] = [
     summary: 'Send the webhook of a finished execution again, under the same webhook-id',
     answers: {
       202: { description: 'A further delivery has begun', body: redeliverAnswer, headers: ['Location'] },
-      409: { description: 'Not finished, no webhook, or a delivery is under way', body: problemDetails },
+      409: {
+        description: 'Not finished, no webhook, a delivery is under way, or there were too many',
+        body: problemDetails,
+      },
     },
   },
   {

@@ -20,7 +20,11 @@ import type { ExecutionState } from '../workflows/state.ts';
 
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 type Payloads = temporal.api.common.v1.IPayloads;
+type Terminated = temporal.api.history.v1.IWorkflowExecutionTerminatedEventAttributes;
 type Failure = temporal.api.failure.v1.IFailure;
+
+/** So Temporal signs what it terminates of its own accord. */
+const TEMPORAL_ITSELF = 'history-service';
 
 /** By this name Temporal's SDKs record local activities. */
 const LOCAL_ACTIVITY_MARKER = 'core_local_activity';
@@ -150,9 +154,7 @@ export function createProjection(
     } else if (event.workflowExecutionCanceledEventAttributes) {
       end(into, cancelledEnding(into), workflowTime);
     } else if (event.workflowExecutionTerminatedEventAttributes) {
-      const { reason } = event.workflowExecutionTerminatedEventAttributes;
-      const error = reason ? `Terminated by an operator: ${reason}` : 'Terminated by an operator';
-      end(into, { status: 'cancelled', error, category: 'terminated' }, at);
+      end(into, terminated(event.workflowExecutionTerminatedEventAttributes), at);
     } else if (event.workflowExecutionTimedOutEventAttributes) {
       end(into, { status: 'timeout', error: 'Workflow timeout', category: 'agent_timeout' }, at);
     } else {
@@ -172,7 +174,6 @@ export function createProjection(
       if (isRunning !== undefined) return append(state, { kind: 'task', isRunning });
       if (event.markerRecordedEventAttributes) return markerRecorded(state, event);
       if (event.workflowExecutionSignaledEventAttributes) return signaled(state, event);
-      if (event.workflowExecutionCancelRequestedEventAttributes) return append(state, { kind: 'cancel-requested' });
       if (event.activityTaskScheduledEventAttributes) return activityScheduled(state, event);
       const { activityTaskCompletedEventAttributes: completed, activityTaskFailedEventAttributes: failure } = event;
       if (completed)
@@ -191,6 +192,13 @@ function taskIsRunning(event: HistoryEvent): boolean | undefined {
   if (event.workflowTaskStartedEventAttributes) return true;
   const { workflowTaskCompletedEventAttributes: completed, workflowTaskFailedEventAttributes: failedTask } = event;
   return completed || failedTask || event.workflowTaskTimedOutEventAttributes ? false : undefined;
+}
+
+/** Temporal itself ends a workflow whose history has grown too large, for one. */
+function terminated({ reason, identity }: Terminated): Ending {
+  if (identity === TEMPORAL_ITSELF) return failed(`Terminated by Temporal: ${reason ?? 'unknown reason'}`);
+  const error = reason ? `Terminated by an operator: ${reason}` : 'Terminated by an operator';
+  return { status: 'cancelled', error, category: 'terminated' };
 }
 
 function failed(error: string): Ending {

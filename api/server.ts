@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
-import type { Server } from 'node:http';
+import { createServer, STATUS_CODES } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { serve } from '@hono/node-server';
+import { getRequestListener, RequestError } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { ApiError, PROBLEM_TYPE, problemBody } from './errors.ts';
 
@@ -21,19 +21,22 @@ const MAX_HEADER_BYTES = 32 * 1024;
 /** Listens; resolves when the port is bound, rejects when it cannot be. */
 export function listen(app: Hono, { host, port }: { host: string; port: number }): Promise<Listening> {
   return new Promise((resolve, reject) => {
-    const server = serve({
-      fetch: app.fetch,
-      hostname: host,
-      port,
-      serverOptions: {
-        headersTimeout: HEADERS_TIMEOUT_MS,
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        maxHeaderSize: MAX_HEADER_BYTES,
-      },
-    }) as Server;
+    const answer = getRequestListener(app.fetch, { hostname: host, errorHandler: refuseUnservable });
+    const options = {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      // Node's own refusal has no body.
+      requireHostHeader: false,
+    };
+    const server = createServer(options, (request, response) => {
+      if (request.headers.host === undefined && request.httpVersion === '1.1') refuse(response, NO_HOST);
+      else void answer(request, response);
+    });
+    server.on('checkExpectation', (_request, response: ServerResponse) => refuse(response, UNKNOWN_EXPECTATION));
     server.on('clientError', refuseUnreadable);
     server.once('error', reject);
-    server.once('listening', () => {
+    server.listen(port, host, () => {
       const { port: bound } = server.address() as AddressInfo;
       resolve({ port: bound, close: (graceMs) => closeServer(server, graceMs) });
     });
@@ -44,16 +47,45 @@ export function listen(app: Hono, { host, port }: { host: string; port: number }
 function refuseUnreadable(err: NodeJS.ErrnoException, socket: Duplex): void {
   if (err.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const refusal = REFUSAL_OF[err.code ?? ''] ?? new ApiError('malformed_request', 'this is not an HTTP/1.1 request');
-  const body = JSON.stringify(problemBody(refusal, randomUUID()));
-  const { status } = problemBody(refusal, '');
+  const { status, headers, body } = toAnswer(refusal);
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    `Content-Type: ${PROBLEM_TYPE}`,
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Connection: close',
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
+
+/** What Node could parse, but no `Request` can be made of. */
+function refuseUnservable(err: unknown): Response {
+  const refusal =
+    err instanceof RequestError
+      ? new ApiError('malformed_request', 'the Host header or the request target is not a valid one')
+      : new ApiError('internal_error', 'internal error');
+  const { status, headers, body } = toAnswer(refusal);
+  return new Response(body, { status, headers });
+}
+
+function refuse(response: ServerResponse, refusal: ApiError): void {
+  const { status, headers, body } = toAnswer(refusal);
+  response.writeHead(status, headers).end(body);
+}
+
+/** A refusal that the app has no part in, in the shape of those of the app. */
+function toAnswer(refusal: ApiError): { status: number; headers: Record<string, string>; body: string } {
+  const requestId = randomUUID();
+  const problem = problemBody(refusal, requestId);
+  const body = JSON.stringify(problem);
+  const headers = {
+    'Content-Type': PROBLEM_TYPE,
+    'Content-Length': String(Buffer.byteLength(body)),
+    'X-Request-ID': requestId,
+    Connection: 'close',
+  };
+  return { status: problem.status, headers, body };
+}
+
+const NO_HOST = new ApiError('malformed_request', 'an HTTP/1.1 request needs a Host header');
+const UNKNOWN_EXPECTATION = new ApiError('expectation_failed', 'the only Expect that can be met is 100-continue');
 
 const REFUSAL_OF: Record<string, ApiError> = {
   HPE_HEADER_OVERFLOW: new ApiError('headers_too_large', `URL and headers are larger than ${MAX_HEADER_BYTES} bytes`),

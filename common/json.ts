@@ -4,7 +4,7 @@ export const MAX_JSON_DEPTH = 100;
 export interface JsonFlaw {
   /** JSON path of the flaw, as in `$.input.items[3]`. */
   path: string;
-  flaw: 'nested too deeply' | 'key "__proto__"' | 'NUL character' | 'lone surrogate';
+  flaw: 'nested too deeply' | 'key "__proto__"' | 'NUL character' | 'lone surrogate' | 'number out of range';
 }
 
 /** The first thing in a parsed JSON value that later code or a database would choke on. Does not recurse. */
@@ -16,6 +16,8 @@ export function findJsonFlaw(root: unknown, checks: { text: boolean }): JsonFlaw
       const flaw = textFlaw(value);
       if (flaw) return { path, flaw };
     }
+    // JSON can spell it, JSON.parse makes Infinity of it, and written out again it would be null.
+    if (typeof value === 'number' && !Number.isFinite(value)) return { path, flaw: 'number out of range' };
     if (typeof value !== 'object' || value === null) continue;
     if (depth >= MAX_JSON_DEPTH) return { path: path.slice(0, 200), flaw: 'nested too deeply' };
     for (const [key, child] of Object.entries(value)) {

@@ -3,7 +3,8 @@ const HTTP_DATE = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/;
 
 /**
  * Reads a `Retry-After` header (RFC 9110 §10.2.3: delay in seconds, or an HTTP date).
- * @returns milliseconds to wait, at most `boundMs`; undefined when the header is absent or unreadable
+ * @returns milliseconds to wait, at most `boundMs`; undefined when the header is absent, unreadable, or asks for no
+ *   pause: to Temporal a delay of zero means that there is to be no retry
  */
 export function retryAfterMs(header: string | string[] | undefined, boundMs: number): number | undefined {
   const text = (Array.isArray(header) ? header[0] : header)?.trim();
@@ -13,5 +14,5 @@ export function retryAfterMs(header: string | string[] | undefined, boundMs: num
     : HTTP_DATE.test(text)
       ? Date.parse(text) - Date.now()
       : Number.NaN;
-  return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), boundMs);
+  return waitMs > 0 ? Math.min(waitMs, boundMs) : undefined;
 }

@@ -16,8 +16,8 @@ import type { Lane } from './execution.ts';
 const UNLIMITED_MS = 10 * 365 * 24 * 3_600_000;
 
 /**
- * Events until the start of a first workflow task that nothing came before. When there are more, that task was begun
- * by a worker that did not end it: it may have called the agent, and Temporal counts such calls only of activities.
+ * Events until the start of a first workflow task, signals not counted. When there are more, that task was begun by a
+ * worker that did not end it: it may have called the agent, and Temporal counts such calls only of activities.
  */
 const UNDISTURBED_HISTORY = 3;
 
@@ -27,6 +27,8 @@ export interface CallProgress {
   /** What is left of the execution's time; undefined: no limit. */
   remainingMs: () => number | undefined;
   onLane: (lane: Lane) => void;
+  /** Signals that have come so far. */
+  signalCount: () => number;
 }
 
 /**
@@ -37,7 +39,7 @@ export interface CallProgress {
 export async function callUntilAnswered(
   call: AgentCall,
   policy: AgentPolicy,
-  { remainingMs, onLane }: CallProgress,
+  { remainingMs, onLane, signalCount }: CallProgress,
 ): Promise<AgentAnswer> {
   const byActivity = (more: Partial<AgentCall> = {}) => {
     onLane('activity');
@@ -45,7 +47,8 @@ export async function callUntilAnswered(
   };
   const { patienceMs } = policy;
   if (patienceMs === undefined) return byActivity();
-  if (workflowInfo().historyLength > UNDISTURBED_HISTORY) return byActivity({ attemptsBefore: 1, mayBeHeld: true });
+  const isDoneOver = workflowInfo().historyLength - signalCount() > UNDISTURBED_HISTORY;
+  if (isDoneOver) return byActivity({ attemptsBefore: 1, mayBeHeld: true });
   try {
     onLane('local');
     const first = await beginCall(call, patienceMs, remainingMs());
@@ -62,10 +65,11 @@ export async function callUntilAnswered(
   return byActivity();
 }
 
-function beginCall(call: AgentCall, patienceMs: number, remainingMs: number | undefined) {
+function beginCall(call: AgentCall, patienceMs: number, remainingMs = Infinity) {
+  const limitMs = patienceMs + REPORT_GRACE_MS;
   const { beginAgentCall } = proxyLocalActivities<Activities>({
-    startToCloseTimeout: patienceMs + REPORT_GRACE_MS,
-    ...(remainingMs !== undefined && { scheduleToCloseTimeout: remainingMs }),
+    // Never both: where they coincide either may be told, and only one of them is worth another call.
+    ...(remainingMs <= limitMs ? { scheduleToCloseTimeout: remainingMs } : { startToCloseTimeout: limitMs }),
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     retry: { maximumAttempts: 1 },
   });
@@ -90,19 +94,20 @@ function followCall(
 
 function callByActivity(call: AgentCall, policy: AgentPolicy, remainingMs: number | undefined): Promise<AgentAnswer> {
   const { patienceMs, maximumAttempts, initialIntervalMs, backoffCoefficient, maximumIntervalMs } = policy;
-  const { attemptsBefore = 0 } = call;
-  if (attemptsBefore >= maximumAttempts) throw everyWorkerDied();
+  const { attemptsBefore = 0, mayBeHeld } = call;
+  const attemptsLeft = maximumAttempts - attemptsBefore;
+  if (attemptsLeft < 1 && !mayBeHeld) throw everyWorkerDied();
   const { callAgent } = proxyActivities<Activities>({
     ...callTimeouts(policy, remainingMs),
     ...(patienceMs !== undefined && { taskQueue: agentTaskQueue(workflowInfo().taskQueue) }),
     retry: {
-      maximumAttempts: maximumAttempts - attemptsBefore,
+      maximumAttempts: Math.max(1, attemptsLeft),
       initialInterval: Math.min(initialIntervalMs * backoffCoefficient ** attemptsBefore, maximumIntervalMs),
       backoffCoefficient,
       maximumInterval: maximumIntervalMs,
     },
   });
-  return callAgent(call);
+  return callAgent({ ...call, ...(attemptsLeft < 1 && { mustBeHeld: true }) });
 }
 
 function callTimeouts({ attemptTimeoutMs, heartbeatTimeoutMs }: AgentPolicy, remainingMs: number | undefined) {

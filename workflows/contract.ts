@@ -86,6 +86,8 @@ export interface AgentCall extends ExecutionContext {
   attemptsBefore?: number;
   /** The worker may still hold a call of this execution whose workflow task came to nothing. */
   mayBeHeld?: true;
+  /** No further call is allowed: one that is not held has failed. */
+  mustBeHeld?: true;
 }
 
 export interface FirstAgentCall extends AgentCall {

@@ -15,7 +15,7 @@ export const FAILURE_TYPES = {
   cancelled: 'ExecutionCancelled',
 } as const;
 
-const EVERY_WORKER_DIED: AgentFailure = {
+export const EVERY_WORKER_DIED: AgentFailure = {
   error: 'Every worker that called the agent died during the call',
   category: 'internal_error',
 };
@@ -48,6 +48,8 @@ export function endingOfFailure(err: unknown, timeoutMs: number | undefined): En
 
 function endingOfTimeout(cause: TimeoutFailure, timeoutMs: number | undefined): Ending {
   switch (cause.timeoutType) {
+    // Only the worker that holds a call is waited for by name.
+    case TimeoutType.SCHEDULE_TO_START:
     case TimeoutType.HEARTBEAT:
       return { status: 'failed', ...EVERY_WORKER_DIED };
     case TimeoutType.START_TO_CLOSE:

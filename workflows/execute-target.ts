@@ -10,6 +10,7 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { SignalDefinition } from '@temporalio/workflow';
 import {
   agentCallbackSignal,
   agentReportSignal,
@@ -35,9 +36,9 @@ const TELL_AGENT_TIMEOUT_MS = 5_000;
  */
 export async function executeTarget(input: ExecuteTargetInput): Promise<Outcome> {
   const state = initialState(workflowInfo().workflowId, input);
-  const calledBack = handleMessages(state);
+  const messages = handleMessages(state);
 
-  const ending = await runToEnd(state, input, calledBack);
+  const ending = await runToEnd(state, input, messages);
   const outcome = outcomeOf(state, ending, now());
   append(state, { kind: 'outcome', outcome });
 
@@ -50,28 +51,40 @@ export async function executeTarget(input: ExecuteTargetInput): Promise<Outcome>
   return close(state, outcome);
 }
 
-/** @returns what resolves at the agent's callback */
-function handleMessages(state: ExecutionState): Promise<void> {
+interface Messages {
+  /** Resolves at the agent's callback. */
+  calledBack: Promise<void>;
+  signalCount: () => number;
+}
+
+function handleMessages(state: ExecutionState): Messages {
+  let signals = 0;
+  const onSignal = <T>(signal: SignalDefinition<[T]>, handle: (message: T) => void) =>
+    setHandler(signal, (message) => {
+      signals += 1;
+      handle(message);
+    });
   setHandler(stateQuery, () => state);
-  setHandler(agentReportSignal, (reports) => {
+  onSignal(agentReportSignal, (reports) => {
     for (const report of reports) append(state, { kind: 'report', report });
   });
-  setHandler(cancelReasonSignal, (reason) => append(state, { kind: 'cancel-reason', reason }));
-  setHandler(webhookAttemptSignal, (attempt) => {
+  onSignal(cancelReasonSignal, (reason) => append(state, { kind: 'cancel-reason', reason }));
+  onSignal(webhookAttemptSignal, (attempt) => {
     const isFirst = state.webhookEvents.length === 0;
     append(state, { kind: 'webhook-attempt', attempt });
     // From here on the workflow stays open although the execution is over: lists must know.
     if (isFirst && state.outcome && !isDelivered(attempt)) publishOutcome(state.outcome);
   });
-  return new Promise((calledBack) => {
-    setHandler(agentCallbackSignal, (callback) => {
+  const calledBack = new Promise<void>((resolve) => {
+    onSignal(agentCallbackSignal, (callback) => {
       append(state, { kind: 'callback', callback });
-      calledBack();
+      resolve();
     });
   });
+  return { calledBack, signalCount: () => signals };
 }
 
-async function runToEnd(state: ExecutionState, input: ExecuteTargetInput, calledBack: Promise<void>): Promise<Ending> {
+async function runToEnd(state: ExecutionState, input: ExecuteTargetInput, messages: Messages): Promise<Ending> {
   const { timeoutMs } = input;
   const remainingMs = (limitMs: number) => workflowInfo().startTime.getTime() + limitMs - Date.now();
   const callLimitMs = () => (timeoutMs === undefined ? undefined : Math.max(1, remainingMs(timeoutMs)));
@@ -80,7 +93,7 @@ async function runToEnd(state: ExecutionState, input: ExecuteTargetInput, called
     if (CancellationScope.current().consideredCancelled) return cancelledEnding(state);
     if (timeoutMs !== undefined && remainingMs(timeoutMs) <= 0) return timeoutEnding(timeoutMs);
 
-    const answer = await firstAnswer(state, input, calledBack, callLimitMs);
+    const answer = await firstAnswer(state, input, messages, callLimitMs);
     if (answer.kind === 'result') return { status: 'succeeded', result: answer.result };
 
     const isCalledBack = () => state.callback !== undefined;
@@ -101,7 +114,7 @@ async function runToEnd(state: ExecutionState, input: ExecuteTargetInput, called
 function firstAnswer(
   state: ExecutionState,
   input: ExecuteTargetInput,
-  calledBack: Promise<void>,
+  { calledBack, signalCount }: Messages,
   remainingMs: () => number | undefined,
 ): Promise<AgentAnswer> {
   const { target, runId, parentExecutionId, sessionId, actorId } = state;
@@ -118,7 +131,7 @@ function firstAnswer(
   };
   const scope = new CancellationScope();
   const onLane = (lane: Lane) => append(state, { kind: 'running', at: now(), lane });
-  const answered = scope.run(() => callUntilAnswered(call, input.policy.agent, { remainingMs, onLane }));
+  const answered = scope.run(() => callUntilAnswered(call, input.policy.agent, { remainingMs, onLane, signalCount }));
   // Not Promise.race: the SDK takes a stack trace for each promise, a third of what this workflow cost with it.
   return new Promise((resolve, reject) => {
     answered.then(resolve, reject);

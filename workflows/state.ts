@@ -34,9 +34,7 @@ export interface ExecutionState extends ExecutionContext {
   /** Not visible to clients: what decides races and retries. */
   callback?: AgentCallback;
   cancelReason?: string;
-  /** Known to readers of the history only: workflow code learns of it by the cancellation of its scope. */
-  cancelRequested?: true;
-  /** Likewise: a worker has taken up the execution and not yet reported back, it may be calling the agent just now. */
+  /** Known to readers of the history only: a worker is at work on it, and may be calling the agent just now. */
   isInTask?: true;
   requestMac?: string;
 }
@@ -46,7 +44,6 @@ export type LogEntry =
   | { kind: 'report'; report: AgentReport }
   | { kind: 'callback'; callback: AgentCallback }
   | { kind: 'cancel-reason'; reason: string }
-  | { kind: 'cancel-requested' }
   | { kind: 'task'; isRunning: boolean }
   | { kind: 'outcome'; outcome: Outcome }
   | { kind: 'webhook-attempt'; attempt: WebhookAttempt };
@@ -91,9 +88,6 @@ export function append(state: ExecutionState, entry: LogEntry): void {
       return;
     case 'cancel-reason':
       state.cancelReason ??= entry.reason;
-      return;
-    case 'cancel-requested':
-      state.cancelRequested = true;
       return;
     case 'task':
       if (entry.isRunning) state.isInTask = true;

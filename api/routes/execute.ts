@@ -7,8 +7,7 @@ import { MAX_PAYLOAD_BYTES } from '../../common/environment.ts';
 import { canonicalJson } from '../../common/json.ts';
 import type { ExecuteTargetInput, ExecutionPolicy, SealedWebhook } from '../../workflows/contract.ts';
 import type { JsonObject, Outcome, Target } from '../../workflows/execution.ts';
-import { timeoutEnding } from '../../workflows/endings.ts';
-import { initialState, isOver, outcomeOf } from '../../workflows/state.ts';
+import { initialState, isOver } from '../../workflows/state.ts';
 import type { ExecutionState } from '../../workflows/state.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
@@ -29,6 +28,8 @@ const END_GRACE_MS = 5_000;
 const CLOSE_AFTER_WEBHOOK_MS = 1_000;
 const MAX_WAIT_S = 90;
 const CLIENT_GONE = 499 as ContentfulStatusCode;
+/** What an agent says of our connection to it; a client, or a proxy before it, would take it as said of its own. */
+const HOP_STATUSES = new Set([407, 408, 421, 425, 426, 431]);
 
 interface Submitted {
   state: ExecutionState;
@@ -55,18 +56,8 @@ export function executeRoutes(deps: AppDeps): Hono {
     const { syncLimitMs } = deps.limits;
     const submitted = await submit(c, syncLimitMs);
     const limitMs = submitted.timeoutMs ?? syncLimitMs;
-    return answerWithin(c, submitted, limitMs + END_GRACE_MS, (state) => neverStarted(c, state, limitMs));
+    return answerWithin(c, submitted, limitMs + END_GRACE_MS);
   });
-
-  /**
-   * No worker has come in time. The first thing one will do is to end the execution as `timeout`, so the caller may
-   * be told now; unless the agent or a cancel request has had its say, which may then decide.
-   */
-  function neverStarted(c: Context, state: ExecutionState, limitMs: number): Response | undefined {
-    if (state.startedAt !== undefined || state.callback || state.cancelRequested) return undefined;
-    const at = new Date(Date.parse(state.createdAt) + limitMs).toISOString();
-    return finished(c, state, outcomeOf(state, timeoutEnding(limitMs), at));
-  }
 
   /** Checks everything, starts the workflow, and returns only what Temporal has accepted. */
   async function submit(c: Context, capMs: number | undefined): Promise<Submitted> {
@@ -106,13 +97,7 @@ export function executeRoutes(deps: AppDeps): Hono {
     return state;
   }
 
-  async function answerWithin(
-    c: Context,
-    submitted: Submitted,
-    waitMs: number,
-    unfinished?: (state: ExecutionState) => Response | undefined,
-  ): Promise<Response> {
-    const { state, isReplay } = submitted;
+  async function answerWithin(c: Context, { state, isReplay }: Submitted, waitMs: number): Promise<Response> {
     const { executionId } = state;
     if (waitMs === 0 && !state.outcome) return accepted(c, state);
     const signal = c.req.raw.signal;
@@ -131,8 +116,7 @@ export function executeRoutes(deps: AppDeps): Hono {
     });
     if (latest?.outcome) return finished(c, latest, latest.outcome);
     if (signal.aborted) return c.body(null, CLIENT_GONE);
-    const now = latest ?? state;
-    return (isReplay ? undefined : unfinished?.(now)) ?? accepted(c, now);
+    return accepted(c, latest ?? state);
   }
 
   return app;
@@ -148,10 +132,9 @@ function httpStatusOf(outcome: Outcome): ContentfulStatusCode {
     case 'succeeded':
       return 200;
     case 'failed': {
-      const { agentStatus } = outcome;
-      return agentStatus !== undefined && agentStatus >= 400 && agentStatus < 500
-        ? (agentStatus as ContentfulStatusCode)
-        : 502;
+      const { agentStatus = 0 } = outcome;
+      const isForClient = agentStatus >= 400 && agentStatus < 500 && !HOP_STATUSES.has(agentStatus);
+      return isForClient ? (agentStatus as ContentfulStatusCode) : 502;
     }
     case 'timeout':
       return 504;

@@ -9,7 +9,7 @@ import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
 import { executionView, linksOf } from '../execution-view.ts';
 import { isExecutionId } from '../ids.ts';
-import { invalid, jsonBody, readBytes, readJson } from '../json-body.ts';
+import { jsonBody, queryOf, readBytes, readJson } from '../json-body.ts';
 import { listExecutions } from '../list.ts';
 import { mapLimited } from '../map-limited.ts';
 import { notFound } from '../executions.ts';
@@ -20,7 +20,7 @@ const MAX_WAIT_S = 60;
 /** Histories read at the same time for one request. */
 const PARALLEL_READS = 32;
 
-export const listQuery = z.object({
+export const listQuery = z.strictObject({
   status: z.enum(EXECUTION_STATUSES).optional(),
   target: z
     .string()
@@ -40,7 +40,7 @@ export const listQuery = z.object({
   cursor: z.string().max(400).optional(),
 });
 
-export const waitQuery = z.object({
+export const waitQuery = z.strictObject({
   wait: z
     .string()
     .regex(/^\d{1,6}$/, 'must be a number of seconds')
@@ -53,7 +53,7 @@ export function executionRoutes(deps: AppDeps): Hono {
   const app = new Hono();
 
   app.get('/executions', async (c) => {
-    const { run_id, since, ...filter } = query(c, listQuery);
+    const { run_id, since, ...filter } = queryOf(c, listQuery);
     const page = await listExecutions(client, {
       ...filter,
       ...(run_id !== undefined && { runId: run_id }),
@@ -88,9 +88,12 @@ export function executionRoutes(deps: AppDeps): Hono {
     return c.body(JSON.stringify(answer), 200, { 'Content-Type': 'application/json' });
   });
 
+  // Any other method: it is no execution of that name.
+  app.all('/executions/batch-status', (c) => c.notFound());
+
   app.get('/executions/:id', async (c) => {
     const id = executionIdOf(c);
-    const { wait } = query(c, waitQuery);
+    const { wait } = queryOf(c, waitQuery);
     if (c.req.header('Cache-Control')?.toLowerCase().includes('no-cache')) return show(c, await executions.query(id));
     const state = await executions.get(id);
     if (wait === undefined || isOver(state)) return show(c, state);
@@ -183,12 +186,6 @@ function matches(ifNoneMatch: string, etag: string): boolean {
 
 function executionIdOf(c: Context): string {
   const id = c.req.param('id') ?? '';
-  if (!isExecutionId(id)) throw notFound(id.slice(0, 80));
+  if (!isExecutionId(id)) throw notFound();
   return id;
-}
-
-function query<T extends z.ZodType>(c: Context, schema: T): z.infer<T> {
-  const parsed = schema.safeParse(c.req.query());
-  if (parsed.success) return parsed.data;
-  throw invalid(parsed.error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message })));
 }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { httpServer, sendJson } from '../support/http-server.ts';
@@ -19,6 +21,15 @@ before(async () => {
         return;
       case 'zip':
         response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('{"ok":true}'));
+        return;
+      case 'infinite':
+        response.end('{"a":[1e400]}');
+        return;
+      case 'identity':
+        response.writeHead(200, { 'content-encoding': ' Identity ' }).end('{"ok":true}');
+        return;
+      case 'unencoded':
+        response.writeHead(200, { 'content-encoding': '' }).end('{"ok":true}');
         return;
       case 'mark':
         response.end('\ufeff{"ok":true}');
@@ -63,6 +74,41 @@ test('an encoding that nobody asked for is a bad response, a byte order mark is 
   );
   assert.deepEqual((await system.post('/api/v1/execute/a.mark')).body.result, { ok: true });
 });
+
+test('identity is no encoding, however it is written', async () => {
+  for (const target of ['identity', 'unencoded'])
+    assert.deepEqual((await system.post(`/api/v1/execute/a.${target}`)).body.result, { ok: true }, target);
+});
+
+test('a number that JSON can spell and nobody can hold makes a result a bad one, never null', async () => {
+  const { body } = await system.post('/api/v1/execute/a.infinite');
+  assert.deepEqual(
+    [body.status, body.error, body.error_category],
+    ['failed', 'agent sent a bad result: number out of range at $.a[0]', 'bad_response'],
+  );
+});
+
+for (const [what, head] of [
+  ['a 100 Continue that nobody asked for', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'],
+  ['a protocol switch', 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'],
+] as const)
+  test(`an agent that answers with ${what} is not called again for it`, async (t) => {
+    let calls = 0;
+    const server = createServer((socket) => {
+      socket
+        .on('error', () => undefined)
+        .once('data', () => {
+          calls += 1;
+          socket.write(head);
+        });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    t.after(() => server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const own = await startSystem(t, { agentNodes: { odd: url } });
+    const { body } = await own.post('/api/v1/execute/odd.x');
+    assert.deepEqual([body.status, body.error_category, calls], ['failed', 'bad_response', 1]);
+  });
 
 test('error details too long for the history are left out, the error stays', async () => {
   const { body } = await system.post('/api/v1/execute/a.details');

@@ -83,7 +83,9 @@ function assertRawProblem(answer: string, status: number, code: string): void {
   const [head = '', body = ''] = answer.split('\r\n\r\n', 2);
   assert.match(head, new RegExp(`^HTTP/1.1 ${status} `), answer.slice(0, 300));
   assert.match(head, /^content-type: application\/problem\+json/im);
-  assert.equal((JSON.parse(body) as Body).code, code);
+  const problem = JSON.parse(body) as Body;
+  assert.equal(problem.code, code);
+  assert.equal(/^x-request-id: (\S+)/im.exec(head)?.[1], problem.request_id);
 }
 
 test('a body that is not JSON is refused without being quoted', async () => {
@@ -370,6 +372,8 @@ test('depth bombs, __proto__, NUL and lone surrogates are refused with their pat
   assert.deepEqual(await flaws('{"execution_ids":["\\u0000"]}', '/api/v1/executions/batch-status'), [
     '$.execution_ids[0]: NUL character',
   ]);
+  for (const number of ['1e400', '-1e400'])
+    assert.deepEqual(await input(`{"n":${number}}`), ['$.input.list[1].n: number out of range']);
   assert.equal((await system.post(SYNC, '{"input":{"constructor":{"prototype":"😀"}}}')).status, 200);
 });
 
@@ -491,6 +495,18 @@ test('what is not even HTTP, or has a head over 32 KiB, is refused as a problem 
   assert.match(await raw('GET /health HTTP/1.1\r\nHost: x\r\n\r\n'), /^HTTP\/1.1 200 /);
 });
 
+test('what HTTP itself forbids is refused as a problem too: no or a bad Host, a target that is no path, an Expect', async () => {
+  assertRawProblem(await raw('GET /health HTTP/1.1\r\n\r\n'), 400, 'malformed_request');
+  for (const host of ['a b', 'a/b', '[::1', 'x:y'])
+    assertRawProblem(await raw(`GET /health HTTP/1.1\r\nHost: ${host}\r\n\r\n`), 400, 'malformed_request');
+  for (const target of ['*', 'http://['])
+    assertRawProblem(await raw(`OPTIONS ${target} HTTP/1.1\r\nHost: x\r\n\r\n`), 400, 'malformed_request');
+  const post = `POST ${SYNC} HTTP/1.1\r\nHost: x\r\nX-Run-ID: ${REFUSED_RUN}\r\nContent-Length: 2\r\n`;
+  assertRawProblem(await raw(`${post}Expect: banana\r\n\r\n{}`), 417, 'expectation_failed');
+  assert.match(await raw('GET http://x/health HTTP/1.1\r\nHost: x\r\n\r\n'), /^HTTP\/1.1 200 /);
+  assert.match(await raw('GET /health HTTP/1.0\r\n\r\n'), /^HTTP\/1.1 200 /);
+});
+
 test('an unknown route is 404 and a wrong method 405 with Allow, both as problems', async () => {
   for (const path of [
     '/',
@@ -509,6 +525,8 @@ test('an unknown route is 404 and a wrong method 405 with Allow, both as problem
     ['GET', '/api/v1/execute/async/a.x', ['POST']],
     ['DELETE', `/api/v1/executions/${UNKNOWN_ID}`, ['GET']],
     ['PUT', '/api/v1/executions', ['GET']],
+    ['GET', '/api/v1/executions/batch-status', ['POST']],
+    ['DELETE', '/api/v1/executions/batch-status', ['POST']],
     ['GET', `/api/v1/executions/${UNKNOWN_ID}/cancel`, ['POST']],
     ['OPTIONS', '/health', ['GET']],
   ] as const) {
@@ -553,6 +571,40 @@ test('batch status takes 500 ids of any spelling and no more', async () => {
   for (const [id, entry] of entries) assert.deepEqual(entry, { execution_id: id, status: 'not_found' });
 });
 
+test('what was refused is not echoed: no id that is none, no status that is none', async () => {
+  for (const [method, path] of [
+    ['get', ''],
+    ['post', '/cancel'],
+    ['post', '/status'],
+    ['post', '/webhook/redeliver'],
+  ] as const) {
+    const answer = await system[method](`/api/v1/executions/${CANARY}${path}`);
+    assertProblem(answer, 404, 'execution_not_found');
+    assert.equal(answer.body.execution_id, undefined);
+  }
+  const { execution_id: id } = (await system.post('/api/v1/execute/async/slow.work', {})).body;
+  const answer = await system.post(`/api/v1/executions/${id}/status`, { status: CANARY });
+  assertProblem(answer, 400, 'invalid_request');
+  assert.equal(answer.body.error, 'unsupported status');
+});
+
+test('an unknown query parameter is 400 with the nearest known name', async () => {
+  const refusal = async (path: string): Promise<unknown> => {
+    const answer = await system.get(path);
+    assertProblem(answer, 400, 'invalid_request');
+    return answer.body.errors;
+  };
+  assert.deepEqual(await refusal(`/api/v1/executions?Status=${CANARY}`), [
+    { path: 'Status', message: 'unknown parameter, did you mean "status"?' },
+  ]);
+  assert.deepEqual(await refusal('/api/v1/executions?something=1'), [
+    { path: 'something', message: 'unknown parameter' },
+  ]);
+  assert.deepEqual(await refusal(`/api/v1/executions/${UNKNOWN_ID}?waits=1`), [
+    { path: 'waits', message: 'unknown parameter, did you mean "wait"?' },
+  ]);
+});
+
 test('garbage in query parameters is 400 with the name of the parameter, or means nothing', async () => {
   const { execution_id: id } = (await system.post(SYNC, {})).body;
   const cursorOf = (text: string) => `cursor=${Buffer.from(text).toString('base64url')}`;
@@ -593,7 +645,6 @@ test('garbage in query parameters is 400 with the name of the parameter, or mean
   for (const query of [
     '',
     '?',
-    '?unknown=1',
     '?limit=100&limit=0',
     '?&&==',
     '?since=0001-01-01T00:00:00Z',

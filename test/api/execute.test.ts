@@ -132,6 +132,26 @@ test('an agent that recovers is called again until it answers, Retry-After inclu
   assert.ok((second?.at ?? 0) - (first?.at ?? 0) >= 3000, 'the pause the agent asked for was kept');
 });
 
+test('a Retry-After of zero, or of the past, does not stop the retries', async (t) => {
+  const agent = await obedientAgent(t);
+  const system = await startSystem(t, { agentNodes: { a: agent.url } });
+  for (const retryAfter of ['0', 'Thu, 01 Jan 1970 00:00:00 GMT']) {
+    const input = { failTimes: 2, headers: { 'retry-after': retryAfter } };
+    const { status, body } = await system.post('/api/v1/execute/a.x', { input });
+    assert.equal(status, 200, JSON.stringify(body));
+  }
+});
+
+test('a status that is about the hop to the agent is not passed on as if it were about the call of the client', async (t) => {
+  const agent = await obedientAgent(t);
+  const system = await startSystem(t, { agentNodes: { a: agent.url } });
+  for (const status of [407, 408, 421, 425, 426, 431]) {
+    const { status: told, body } = await system.post('/api/v1/execute/a.x', { input: { status } });
+    assert.equal(told, 502, String(status));
+    assert.match(String(body.error), new RegExp(`^agent error \\(${status}\\)`));
+  }
+});
+
 test('an agent that nobody can reach is retried, then 502', async (t) => {
   const gone = await httpServer(undefined, () => undefined);
   await gone.close();
@@ -264,16 +284,16 @@ test('input and result near the limit come through, webhook and redelivery inclu
   assert.equal(grows.status, 413, 'four characters that become twenty-one');
 });
 
-test('a sync call that no worker has seen in its time is 504, and ends as timeout when one comes', async (t) => {
+test('a sync call that no worker has seen in its time is 202, and ends as timeout when one comes', async (t) => {
   const agent = await obedientAgent(t);
   const limits = { syncLimitMs: 60_000 };
   const system = await startSystem(t, { agentNodes: { a: agent.url }, limits, withWorker: false });
-  const { status, body } = await system.post('/api/v1/execute/a.x', { timeout_ms: 500 });
-  assert.equal(status, 504);
-  assert.equal(body.error, 'Agent timeout');
-  assert.equal(body.details, 'Execution exceeded 0.5 second limit');
+  const { status, headers, body } = await system.post('/api/v1/execute/a.x', { timeout_ms: 500 });
+  assert.equal(status, 202, 'nothing is told that is not in the history');
+  assert.equal(headers.get('Location'), `/api/v1/executions/${body.execution_id}`);
+  assert.equal(body.status, 'queued');
   await system.startWorker();
   const view = await system.end(body.execution_id);
-  assert.deepEqual([view.status, view.error_details], ['timeout', body.details]);
+  assert.deepEqual([view.status, view.error_details], ['timeout', 'Execution exceeded 0.5 second limit']);
   assert.equal(agent.received.length, 0);
 });

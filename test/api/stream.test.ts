@@ -59,6 +59,14 @@ test('the same frames work as server-sent events', async (t) => {
   assert.equal(last.progress_pct, 50);
 });
 
+test("SSE's own default name of an event is no name: the frame's type counts", async (t) => {
+  const { agent, nextStream } = await streamingAgent(t, 'text/event-stream');
+  const system = await startSystem(t, { agentNodes: { s: agent.url }, policy: { agent: { maximumAttempts: 1 } } });
+  const { body } = await system.post('/api/v1/execute/async/s.work', {});
+  (await nextStream()).end('event: message\ndata: {"type":"result","result":7}\n\n');
+  assert.equal((await system.end(body.execution_id)).result, 7);
+});
+
 test('an error frame fails the execution, without a retry unless the agent says so', async (t) => {
   const { agent, nextStream } = await streamingAgent(t, 'application/x-ndjson');
   const system = await startSystem(t, { agentNodes: { s: agent.url } });

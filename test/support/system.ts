@@ -45,6 +45,7 @@ export interface SystemOptions {
   agentNodes: Record<string, unknown>;
   address?: string;
   withWorker?: boolean;
+  maxConcurrentActivities?: number;
   limits?: Partial<ApiConfig['limits']>;
   policy?: { agent?: Partial<ApiConfig['policy']['agent']>; webhook?: Partial<ApiConfig['policy']['webhook']> };
   logger?: Logger;
@@ -140,7 +141,7 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
         agentHttp,
         webhookHttp,
       },
-      maxConcurrentActivities: 200,
+      maxConcurrentActivities: options.maxConcurrentActivities ?? 200,
       shutdownGraceMs: 0,
       workflowBundle: await workflowBundle(),
     });
