@@ -17,6 +17,7 @@ import type { AgentRequestDeps } from './agent-request.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createHeldCalls } from './held-calls.ts';
 import { createPace } from './pace.ts';
+import { isCallbackRecorded } from './recorded-callback.ts';
 import { createReportBatcher, maxReportedBytes } from './report-batcher.ts';
 
 /** Why Temporal cancels an activity whose limit has passed. */
@@ -61,7 +62,10 @@ export function createCallAgent(
     const { attempt } = Context.current().info;
     if (mayBeHeld && attempt === 1 && held.get(executionId)) return followAgentCall(call);
     if (mustBeHeld) throw agentFailures.everyWorkerDied();
-    return finish(open(call, attemptsBefore + attempt));
+    const number = attemptsBefore + attempt;
+    // An agent whose word is recorded is not called again, also where the workflow has not heard it yet.
+    if (number > 1 && (await isCallbackRecorded(Context.current()))) return { kind: 'accepted' };
+    return finish(open(call, number));
   }
 
   async function beginAgentCall(call: FirstAgentCall): Promise<AgentAnswer | CallInFlight | CallDeclined> {

@@ -230,7 +230,13 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
             });
       if (!after) throw notFound(executionId);
       const first = after.outcome ?? after.callback;
-      return first ? sameWordOrConflict(after, first, ending) : after;
+      if (first) return sameWordOrConflict(after, first, ending);
+      // Temporal has it, but keeps it back while a task is open, as on a worker that has just died: whether it is the
+      // first word is not known yet, and two that differ must not both be told yes.
+      throw new ApiError('temporal_unavailable', 'not known yet whether this callback counts; send it again', {
+        executionId,
+        retryAfterS: 2,
+      });
     },
 
     cancel: async (executionId, reason) => {
