@@ -71,7 +71,8 @@ export function createCallAgent(
   async function beginAgentCall(call: FirstAgentCall): Promise<AgentAnswer | CallInFlight | CallDeclined> {
     const { executionId, target } = call;
     const known = held.get(executionId);
-    if (!known && held.isFull()) return { kind: 'declined' };
+    const isTooLate = Date.now() > Date.parse(call.taskEndsAt);
+    if (!known && (held.isFull() || isTooLate)) return { kind: 'declined' };
     const opened = known ?? hold(call);
     const answer = await within(pace.patienceFor(target, call.patienceMs), opened);
     if (answer && answer.kind !== 'stream') return answer;

@@ -5,7 +5,7 @@ import type { FactOf } from './ledger.ts';
 
 /** After its answer has left the agent, a call may be not yet recorded for so long: on a busy machine. */
 const RECORDING_MS = 3_000;
-/** A call that was on its way to the agent when its callback was acknowledged. */
+/** A call that was on its way to the agent when its callback was acknowledged, or when its caller was stopped. */
 const ON_ITS_WAY_MS = 1_000;
 /** Timers of Node may fire a little early. */
 const EARLY_MS = 20;
@@ -47,8 +47,15 @@ export function checkCalls({ planned: { n }, facts, disturbances }: Case): Viola
       until,
       RECORDING_MS,
     );
-    if (excuse) return;
+    if (excuse || wasStopped(call)) return;
     const how = answer ? `was answered ${answer.how}` : cut ? 'was cut by its caller' : 'is still open';
     violate(`call ${call.call} has no reason: call ${before.call}, by ${before.caller}, ${how}`);
+  }
+
+  /** Taken up by a process that was stopped before it could make the call, and made it when it came to. */
+  function wasStopped({ caller, at }: Called): boolean {
+    return disturbances.some(
+      ({ what, how, to }) => what === caller && how === 'stopped' && at >= to && at <= to + ON_ITS_WAY_MS,
+    );
   }
 }

@@ -65,7 +65,8 @@ export function checkOutcomes(one: Case): Violation[] {
 }
 
 /** Why an outcome is neither the agent's nor the client's nor the plan's doing; undefined when it is. */
-function whyNot({ planned, facts, disturbances }: Case, outcome: Outcome, first: Told): string | undefined {
+function whyNot(one: Case, outcome: Outcome, first: Told): string | undefined {
+  const { planned, facts, disturbances } = one;
   const submittedAt = factsOf(facts, 'submit-sent')[0]?.at ?? 0;
   const gave = [
     ...factsOf(facts, 'agent-answered').flatMap(({ at, gave }) => (gave ? [{ at, gave }] : [])),
@@ -93,11 +94,11 @@ function whyNot({ planned, facts, disturbances }: Case, outcome: Outcome, first:
       // Calls that never got to the agent are not in the ledger; but all the pauses between them take their time.
       const mayBeUnreachable = outcome.error?.startsWith('agent unreachable') === true;
       if (mayBeUnreachable && first.at - submittedAt >= ALL_PAUSES_MS) return undefined;
+      if (hasNoTimeLeft(one)) return undefined;
       return `the agent gave it no reason in ${tries.length} calls`;
     }
     case 'timeout': {
-      const limits = [planned.timeoutMs, planned.way === 'sync' ? Number(SPANS.PERDURE_SYNC_LIMIT_MS) : undefined];
-      const limitMs = Math.min(...limits.map((limit) => limit ?? Infinity));
+      const limitMs = limitOf(planned);
       if (wasCancelled(first.at)) return 'a cancel request had been acknowledged long before';
       if (first.at - submittedAt >= limitMs - SLACK_MS) return undefined;
       return `its limit is ${limitMs} ms, and it was over after ${Math.round(first.at - submittedAt)} ms`;
@@ -109,6 +110,17 @@ function whyNot({ planned, facts, disturbances }: Case, outcome: Outcome, first:
     default:
       return 'there is no such end';
   }
+}
+
+/** Whether another call would have come after the limit: then the execution ends with what the last one brought. */
+function hasNoTimeLeft({ planned, facts }: Case): boolean {
+  const submittedAt = factsOf(facts, 'submit-sent')[0]?.at ?? 0;
+  const last = factsOf(facts, 'agent-answered').findLast(({ retryable }) => retryable);
+  return last !== undefined && last.at + Number(SPANS.PERDURE_AGENT_RETRY_MAX_MS) >= submittedAt + limitOf(planned);
+}
+
+function limitOf({ timeoutMs = Infinity, way }: Case['planned']): number {
+  return Math.min(timeoutMs, way === 'sync' ? Number(SPANS.PERDURE_SYNC_LIMIT_MS) : Infinity);
 }
 
 export function isSame(a: Outcome, b: Outcome): boolean {

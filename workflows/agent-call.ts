@@ -73,7 +73,8 @@ function beginCall(call: AgentCall, patienceMs: number, remainingMs = Infinity) 
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     retry: { maximumAttempts: 1 },
   });
-  return beginAgentCall({ ...call, patienceMs });
+  const taskEndsAt = new Date(Date.now() + workflowInfo().taskTimeoutMs).toISOString();
+  return beginAgentCall({ ...call, patienceMs, taskEndsAt });
 }
 
 function followCall(

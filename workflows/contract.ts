@@ -92,6 +92,11 @@ export interface AgentCall extends ExecutionContext {
 
 export interface FirstAgentCall extends AgentCall {
   patienceMs: number;
+  /**
+   * When Temporal gives the workflow task at hand to another worker, ISO 8601: one that was stopped in the middle and
+   * comes back later must not call.
+   */
+  taskEndsAt: string;
 }
 
 export type AgentAnswer = { kind: 'result'; result: Json } | { kind: 'accepted' };

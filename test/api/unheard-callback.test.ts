@@ -28,7 +28,11 @@ test('a retry that is quicker than the workflow does not call an agent whose cal
   const webhookHttp = createWebhookHttp();
   const { agentNodes, sealer, maxResultBytes } = system.config;
   const { callAgent } = createActivities({
-    ...{ agentNodes, sealer, maxResultBytes, agentHttp, webhookHttp },
+    agentNodes,
+    sealer,
+    maxResultBytes,
+    agentHttp,
+    webhookHttp,
     publicUrl: system.url,
     maxHeldCalls: 1,
     ownTaskQueue: 'unused',

@@ -104,6 +104,20 @@ test('I3: a second call is explained by a failure that the agent gave, or by the
   assert.deepEqual(broken(killed, PLANNED, [disturbance('worker-2#1', 250, 900)]), ['I3']);
 });
 
+test('I3: a call is explained that its worker had taken up before it was stopped, and made at once when it came to', () => {
+  const stopped: Disturbance = { ...disturbance('worker-2#1', 5_000, 9_000), how: 'stopped' };
+  const second = (at: number) => [
+    ...submitted,
+    called(1),
+    answered(1, { how: '202', gave: undefined }),
+    called(2, { at, caller: 'worker-2#1' }),
+    answered(2, { at: at + 100 }),
+    told('poll', RIGHT, { at: at + 200 }),
+  ];
+  assert.deepEqual(broken(second(9_300), PLANNED, [stopped]), []);
+  assert.deepEqual(broken(second(12_000), PLANNED, [stopped]), ['I3']);
+});
+
 test('I3: the death of a worker long after its answer was recorded explains no call', () => {
   const late = called(2, { at: 20_000, caller: 'worker-2#1' });
   const accepted = answered(1, { how: '202', gave: undefined });
