@@ -1,10 +1,11 @@
+import { existsSync } from 'node:fs';
 import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime } from '@temporalio/worker';
 import { createAgentHttp, createWebhookHttp } from '../activities/index.ts';
 import { runMain } from '../common/environment.ts';
 import { createLogger } from '../common/logger.ts';
 import { loadWorkerConfig } from './config.ts';
 import { connectWithPatience } from './connect.ts';
-import { startWorker } from './start-worker.ts';
+import { startWorker, WORKFLOW_BUNDLE } from './start-worker.ts';
 
 runMain('perdure worker', async () => {
   const config = loadWorkerConfig(process.env);
@@ -33,6 +34,7 @@ runMain('perdure worker', async () => {
       activities: { agentNodes, sealer, publicUrl, maxResultBytes, agentHttp, webhookHttp },
       maxConcurrentActivities: config.maxConcurrentActivities,
       shutdownGraceMs: config.shutdownGraceMs,
+      ...(existsSync(WORKFLOW_BUNDLE) && { workflowBundle: { codePath: WORKFLOW_BUNDLE } }),
     });
     logger.info({ taskQueue: config.taskQueue, namespace: config.temporal.namespace }, 'worker polls');
     await worker.done;

@@ -35,6 +35,8 @@ const STICKY_TIMEOUT_MS = 1_000;
 const MAX_WORKFLOW_TASKS = 200;
 
 export const WORKFLOWS_PATH = fileURLToPath(new URL('../workflows', import.meta.url));
+/** Where `npm run build` puts the bundle; from sources there is none. */
+export const WORKFLOW_BUNDLE = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url));
 
 /**
  * Starts what polls three task queues: the one of workflows and deliveries; that of agent calls, so that agents who

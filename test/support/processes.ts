@@ -27,6 +27,8 @@ export interface ProcessOptions {
   address: string;
   agentNodes: Record<string, unknown>;
   env?: Record<string, string>;
+  /** What `node` is given instead of the sources. */
+  nodeArguments?: { api: string[]; worker: string[] };
 }
 
 export async function startProcesses(t: Pick<TestContext, 'after'>, options: ProcessOptions): Promise<Processes> {
@@ -48,25 +50,31 @@ export async function startProcesses(t: Pick<TestContext, 'after'>, options: Pro
     PERDURE_WEBHOOK_TIMEOUT_MS: '3000',
     ...options.env,
   };
+  const { nodeArguments = { api: fromSource('api/main.ts'), worker: fromSource('worker/main.ts') } } = options;
   const client = httpClient(url);
   const isReady = (path: string) => () =>
     client.get(path).then(
       ({ status }) => status === 200,
       () => false,
     );
-  const api = killable(t, 'api/main.ts', env, isReady('/health'));
-  const worker = killable(t, 'worker/main.ts', env, isReady('/ready'));
+  const api = killable(t, nodeArguments.api, env, isReady('/health'));
+  const worker = killable(t, nodeArguments.worker, env, isReady('/ready'));
   await api.start();
   await worker.start();
   return { url, worker, api, ...client };
 }
 
+function fromSource(script: string): string[] {
+  return ['--import', 'tsx', script];
+}
+
 export function killable(
   t: Pick<TestContext, 'after'>,
-  script: string,
+  nodeArguments: string[],
   env: NodeJS.ProcessEnv,
   isReady: () => Promise<boolean>,
 ): Killable {
+  const script = nodeArguments.at(-1);
   let child: ChildProcess | undefined;
   const kill = async () => {
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -79,7 +87,7 @@ export function killable(
     pid: () => child?.pid ?? 0,
     kill,
     start: async () => {
-      child = spawn(process.execPath, ['--import', 'tsx', script], {
+      child = spawn(process.execPath, nodeArguments, {
         cwd: ROOT,
         env,
         stdio: ['ignore', process.env.PERDURE_TEST_VERBOSE ? 'inherit' : 'ignore', 'inherit'],
