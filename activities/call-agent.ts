@@ -16,6 +16,7 @@ import { sendAgentRequest } from './agent-request.ts';
 import type { AgentRequestDeps } from './agent-request.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createHeldCalls } from './held-calls.ts';
+import type { OpenCall } from './held-calls.ts';
 import { createPace } from './pace.ts';
 import { isCallbackRecorded } from './recorded-callback.ts';
 import { createReportBatcher, maxReportedBytes } from './report-batcher.ts';
@@ -29,15 +30,6 @@ export interface CallAgentDeps extends AgentRequestDeps {
   maxHeldCalls: number;
   /** The task queue that only this worker polls. */
   ownTaskQueue: string;
-}
-
-/** A call of an agent and its answer, read as far as that can be done without reporting to the workflow. */
-export interface OpenCall {
-  /** Counted from 1. */
-  attempt: number;
-  answer: Promise<ReadAnswer>;
-  abort: () => void;
-  toFailure: (err: unknown) => Error;
 }
 
 /** The activities that call agents. What was begun in a workflow task and takes long is held here until followed. */

@@ -1,10 +1,19 @@
-import type { OpenCall } from './call-agent.ts';
+import type { ReadAnswer } from './agent-answer.ts';
 
 /** A call that nobody follows is ended: its execution was cancelled, or goes on elsewhere. */
 const UNFOLLOWED_MS = 60_000;
 /** How long an answer is kept for a workflow task that must be done over, and how many are. */
 const ANSWERED_MS = 15_000;
 const MAX_ANSWERED = 200;
+
+/** A call of an agent and its answer, read as far as that can be done without reporting to the workflow. */
+export interface OpenCall {
+  /** Counted from 1. */
+  attempt: number;
+  answer: Promise<ReadAnswer>;
+  abort: () => void;
+  toFailure: (err: unknown) => Error;
+}
 
 /** Calls that were begun in a workflow task, by execution: in flight, or answered a moment ago. */
 export interface HeldCalls {

@@ -1,5 +1,5 @@
 import { disturbed } from './excuses.ts';
-import type { Case, Violation } from './invariants.ts';
+import type { Case, Violation } from './promises.ts';
 import { factsOf } from './ledger.ts';
 import type { FactOf } from './ledger.ts';
 

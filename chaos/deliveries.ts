@@ -1,5 +1,5 @@
 import { disturbed } from './excuses.ts';
-import type { Case, Violation } from './invariants.ts';
+import type { Case, Violation } from './promises.ts';
 import { factsOf } from './ledger.ts';
 import type { Fact, FactOf, LoggedAttempt } from './ledger.ts';
 import { SPANS } from './stand.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ROOT } from '../test/support/temporal.ts';
-import { INVARIANTS } from './invariants.ts';
+import { INVARIANTS } from './promises.ts';
 import { MUTATIONS } from './mutations.ts';
 import type { Mutation } from './mutations.ts';
 

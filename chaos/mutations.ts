@@ -1,4 +1,4 @@
-import type { Invariant } from './invariants.ts';
+import type { Invariant } from './promises.ts';
 
 /** A protection taken out of Perdure's code, and the run that has to notice. */
 export interface Mutation {

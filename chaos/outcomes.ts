@@ -1,7 +1,7 @@
 import { canonical, factsOf } from './ledger.ts';
 import type { FactOf, Outcome } from './ledger.ts';
 import { disturbed } from './excuses.ts';
-import type { Case, Invariant, Violation } from './invariants.ts';
+import type { Case, Invariant, Violation } from './promises.ts';
 import { SPANS } from './stand.ts';
 
 /** How far one API process may be behind another, or behind a webhook. */

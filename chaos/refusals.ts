@@ -1,5 +1,5 @@
 import { disturbed } from './excuses.ts';
-import type { Violation } from './invariants.ts';
+import type { Violation } from './promises.ts';
 import { factsOf } from './ledger.ts';
 import type { Disturbance, Fact, FactOf } from './ledger.ts';
 import { isSame } from './outcomes.ts';

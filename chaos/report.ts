@@ -1,8 +1,8 @@
 import type { Balance } from './balance.ts';
 import { duplicatesIn } from './deliveries.ts';
 import { clopperPearson, quantile } from './interval.ts';
-import { INVARIANTS } from './invariants.ts';
-import type { Invariant, Violation } from './invariants.ts';
+import { INVARIANTS } from './promises.ts';
+import type { Invariant, Violation } from './promises.ts';
 import { byExecution, factsOf, story } from './ledger.ts';
 import type { Disturbance, Fact, Ledger } from './ledger.ts';
 import type { Plan } from './plan.ts';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ReadAnswer } from '../../activities/agent-answer.ts';
-import type { OpenCall } from '../../activities/call-agent.ts';
+import type { OpenCall } from '../../activities/held-calls.ts';
 import { createHeldCalls } from '../../activities/held-calls.ts';
 
 interface TestCall extends OpenCall {
