@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { clip } from '../common/clip.ts';
 import { findJsonFlaw } from '../common/json.ts';
 import { retryAfterMs } from '../common/retry-after.ts';
-import { EVERY_WORKER_DIED } from '../workflows/endings.ts';
+import { WORKER_DIED } from '../workflows/endings.ts';
 import type { AgentFailure, Json } from '../workflows/execution.ts';
 
 /** A `Retry-After` of an agent is honoured up to here. */
@@ -87,7 +87,7 @@ export const agentFailures = {
   lost: () =>
     toFailure({ error: 'the worker no longer holds this call', category: 'internal_error' }, { retryable: true }),
 
-  everyWorkerDied: () => toFailure(EVERY_WORKER_DIED, {}),
+  workerDied: () => toFailure(WORKER_DIED, {}),
 
   timeout: (timeoutMs: number) =>
     toFailure(

@@ -53,7 +53,7 @@ export function createCallAgent(
     const { executionId, attemptsBefore = 0, mayBeHeld, mustBeHeld } = call;
     const { attempt } = Context.current().info;
     if (mayBeHeld && attempt === 1 && held.get(executionId)) return followAgentCall(call);
-    if (mustBeHeld) throw agentFailures.everyWorkerDied();
+    if (mustBeHeld) throw agentFailures.workerDied();
     const number = attemptsBefore + attempt;
     // An agent whose word is recorded is not called again, also where the workflow has not heard it yet.
     if (number > 1 && (await isCallbackRecorded(Context.current()))) return { kind: 'accepted' };

@@ -90,7 +90,13 @@ function whyNot(one: Case, outcome: Outcome, first: Told): string | undefined {
       const tries = factsOf(facts, 'agent-called').map(({ attempt }) => attempt);
       const isRefusal = planned.agent === 'refuse' || outcome.error?.startsWith('changed my mind') === true;
       if (isRefusal) return gave.length > 0 ? undefined : 'no agent gave it';
-      if (Math.max(0, ...tries) >= Number(SPANS.PERDURE_AGENT_MAX_ATTEMPTS)) return undefined;
+      const lastTry = Math.max(0, ...tries);
+      const maxTries = Number(SPANS.PERDURE_AGENT_MAX_ATTEMPTS);
+      if (lastTry >= maxTries) return undefined;
+      // The last one may have died with its worker before it got to the agent.
+      const isLost = outcome.error?.startsWith('The worker that called the agent last died') === true;
+      if (isLost && lastTry === maxTries - 1 && disturbed(disturbances, ['worker'], submittedAt, first.at))
+        return undefined;
       // Calls that never got to the agent are not in the ledger; but all the pauses between them take their time.
       const mayBeUnreachable = outcome.error?.startsWith('agent unreachable') === true;
       if (mayBeUnreachable && first.at - submittedAt >= ALL_PAUSES_MS) return undefined;

@@ -9,7 +9,7 @@ import {
 import { agentTaskQueue } from './contract.ts';
 import type { Activities, AgentAnswer, AgentCall, CallInFlight, ExecutionPolicy } from './contract.ts';
 import { REPORT_GRACE_MS } from './delivery.ts';
-import { everyWorkerDied } from './endings.ts';
+import { workerDied } from './endings.ts';
 import type { Lane } from './execution.ts';
 
 /** Stands for "no limit" where Temporal wants a number. */
@@ -97,7 +97,7 @@ function callByActivity(call: AgentCall, policy: AgentPolicy, remainingMs: numbe
   const { patienceMs, maximumAttempts, initialIntervalMs, backoffCoefficient, maximumIntervalMs } = policy;
   const { attemptsBefore = 0, mayBeHeld } = call;
   const attemptsLeft = maximumAttempts - attemptsBefore;
-  if (attemptsLeft < 1 && !mayBeHeld) throw everyWorkerDied();
+  if (attemptsLeft < 1 && !mayBeHeld) throw workerDied();
   const { callAgent } = proxyActivities<Activities>({
     ...callTimeouts(policy, remainingMs),
     ...(patienceMs !== undefined && { taskQueue: agentTaskQueue(workflowInfo().taskQueue) }),

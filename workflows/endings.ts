@@ -15,13 +15,13 @@ export const FAILURE_TYPES = {
   cancelled: 'ExecutionCancelled',
 } as const;
 
-export const EVERY_WORKER_DIED: AgentFailure = {
-  error: 'Every worker that called the agent died during the call',
+export const WORKER_DIED: AgentFailure = {
+  error: 'The worker that called the agent last died during the call',
   category: 'internal_error',
 };
 
-export function everyWorkerDied(): ApplicationFailure {
-  return ApplicationFailure.create({ message: EVERY_WORKER_DIED.error, details: [EVERY_WORKER_DIED] });
+export function workerDied(): ApplicationFailure {
+  return ApplicationFailure.create({ message: WORKER_DIED.error, details: [WORKER_DIED] });
 }
 
 /** AgentField's words for a sync call that took too long. */
@@ -51,7 +51,7 @@ function endingOfTimeout(cause: TimeoutFailure, timeoutMs: number | undefined): 
     // Only the worker that holds a call is waited for by name.
     case TimeoutType.SCHEDULE_TO_START:
     case TimeoutType.HEARTBEAT:
-      return { status: 'failed', ...EVERY_WORKER_DIED };
+      return { status: 'failed', ...WORKER_DIED };
     case TimeoutType.START_TO_CLOSE:
       return { status: 'timeout', error: 'Agent timeout', category: 'agent_timeout' };
     default:
