@@ -52,7 +52,8 @@ export function createCallAgent(
   async function callAgent(call: AgentCall): Promise<AgentAnswer> {
     const { executionId, attemptsBefore = 0, mayBeHeld, mustBeHeld } = call;
     const { attempt } = Context.current().info;
-    if (mayBeHeld && attempt === 1 && held.get(executionId)) return followAgentCall(call);
+    const known = mayBeHeld && attempt === 1 ? held.take(executionId) : undefined;
+    if (known) return followToEnd(executionId, known);
     if (mustBeHeld) throw agentFailures.workerDied();
     const number = attemptsBefore + attempt;
     // An agent whose word is recorded is not called again, also where the workflow has not heard it yet.
@@ -83,6 +84,10 @@ export function createCallAgent(
   async function followAgentCall({ executionId }: AgentCall): Promise<AgentAnswer> {
     const opened = held.take(executionId);
     if (!opened) throw agentFailures.lost();
+    return followToEnd(executionId, opened);
+  }
+
+  async function followToEnd(executionId: string, opened: OpenCall): Promise<AgentAnswer> {
     try {
       return await finish(opened);
     } finally {

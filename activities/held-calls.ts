@@ -22,7 +22,7 @@ export interface HeldCalls {
   add: (executionId: string, call: OpenCall) => void;
   /** The workflow task ends without the answer: the call is going to be followed. */
   handOver: (executionId: string) => void;
-  /** Gives the call to who follows it to its end, and removes it then. */
+  /** Gives the call to who follows it to its end and removes it then; to one only, who may end it. */
   take: (executionId: string) => OpenCall | undefined;
   remove: (executionId: string) => void;
 }
@@ -31,6 +31,7 @@ interface Held {
   call: OpenCall;
   isInFlight: boolean;
   isHandedOver: boolean;
+  isTaken: boolean;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -76,7 +77,7 @@ export function createHeldCalls(maxInFlight: number): HeldCalls {
     get: (executionId) => calls.get(executionId)?.call,
     add: (executionId, call) => {
       const timer = removeIn(UNFOLLOWED_MS, executionId);
-      const held: Held = { call, isInFlight: true, isHandedOver: false, timer };
+      const held: Held = { call, isInFlight: true, isHandedOver: false, isTaken: false, timer };
       calls.set(executionId, held);
       inFlight += 1;
       const end = () => answer(executionId, held);
@@ -88,9 +89,10 @@ export function createHeldCalls(maxInFlight: number): HeldCalls {
     },
     take: (executionId) => {
       const held = calls.get(executionId);
-      if (!held) return undefined;
+      if (!held || held.isTaken) return undefined;
       clearTimeout(held.timer);
       held.isHandedOver = true;
+      held.isTaken = true;
       return held.call;
     },
     remove,

@@ -60,7 +60,7 @@ export async function callUntilAnswered(
   } catch (err) {
     const pauseMs = pauseBeforeRetry(err, policy, remainingMs());
     if (pauseMs > 0) await sleep(pauseMs);
-    return byActivity({ attemptsBefore: 1 });
+    return byActivity({ attemptsBefore: 1, ...(isSilence(err) && { mayBeHeld: true }) });
   }
   return byActivity();
 }
@@ -121,12 +121,17 @@ function callTimeouts({ attemptTimeoutMs, heartbeatTimeoutMs }: AgentPolicy, rem
   };
 }
 
+/** Nothing was heard of the worker that made the call: it is dead, or so slow that it still holds it. */
+function isSilence(err: unknown): boolean {
+  const cause = err instanceof ActivityFailure ? err.cause : err;
+  return cause instanceof TimeoutFailure && cause.timeoutType !== TimeoutType.SCHEDULE_TO_CLOSE;
+}
+
 /** What Temporal's retry policy decides of every later call; throws the failure where no other call is to follow. */
 function pauseBeforeRetry(err: unknown, policy: AgentPolicy, remainingMs = Infinity): number {
   if (policy.maximumAttempts === 1) throw err;
+  if (isSilence(err)) return 0;
   const cause = err instanceof ActivityFailure ? err.cause : err;
-  // The worker that made the call is gone: another one need not wait.
-  if (cause instanceof TimeoutFailure && cause.timeoutType !== TimeoutType.SCHEDULE_TO_CLOSE) return 0;
   if (!(cause instanceof ApplicationFailure) || cause.nonRetryable) throw err;
   const [, nextRetryDelayMs] = (cause.details ?? []) as [unknown, number?];
   const pauseMs = nextRetryDelayMs ?? policy.initialIntervalMs;

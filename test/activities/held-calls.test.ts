@@ -109,6 +109,14 @@ test('a call that is followed is left alone, however long it takes', async (t) =
   assert.equal(held.take('a'), undefined);
 });
 
+test('only one may follow a call: whoever does may end it', () => {
+  const held = createHeldCalls(10);
+  const call = openCall();
+  held.add('a', call);
+  assert.equal(held.take('a'), call);
+  assert.equal(held.take('a'), undefined);
+});
+
 test('an answer is kept for a while, for a task that is done over', async (t) => {
   const pass = clock(t);
   const held = createHeldCalls(1);
