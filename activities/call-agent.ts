@@ -15,8 +15,7 @@ import { agentFailures } from './agent-failure.ts';
 import { sendAgentRequest } from './agent-request.ts';
 import type { AgentRequestDeps } from './agent-request.ts';
 import { startHeartbeat } from './heartbeat.ts';
-import { createHeldCalls } from './held-calls.ts';
-import type { OpenCall } from './held-calls.ts';
+import type { HeldCalls, OpenCall } from './held-calls.ts';
 import { createPace } from './pace.ts';
 import { isCallbackRecorded } from './recorded-callback.ts';
 import { createReportBatcher, maxReportedBytes } from './report-batcher.ts';
@@ -26,8 +25,8 @@ const TIMED_OUT = 'TIMED_OUT';
 
 export interface CallAgentDeps extends AgentRequestDeps {
   maxResultBytes: number;
-  /** Calls that may be in flight between `beginAgentCall` and the end of `followAgentCall`. */
-  maxHeldCalls: number;
+  /** Calls in flight between `beginAgentCall` and the end of `followAgentCall`. */
+  held: HeldCalls;
   /** The task queue that only this worker polls. */
   ownTaskQueue: string;
 }
@@ -36,7 +35,7 @@ export interface CallAgentDeps extends AgentRequestDeps {
 export function createCallAgent(
   deps: CallAgentDeps,
 ): Pick<Activities, 'callAgent' | 'beginAgentCall' | 'followAgentCall'> {
-  const held = createHeldCalls(deps.maxHeldCalls);
+  const { held } = deps;
   const pace = createPace();
 
   function open(call: AgentCall, attempt: number): OpenCall {
@@ -63,11 +62,16 @@ export function createCallAgent(
 
   async function beginAgentCall(call: FirstAgentCall): Promise<AgentAnswer | CallInFlight | CallDeclined> {
     const { executionId, target } = call;
+    if (call.isDoneOver) return { kind: 'declined', mayHaveBeenMade: true };
     const known = held.get(executionId);
     const isTooLate = Date.now() > Date.parse(call.taskEndsAt);
-    if (!known && (held.isFull() || isTooLate)) return { kind: 'declined' };
+    if (!known && (held.isFull() || isTooLate)) return { kind: 'declined', mayHaveBeenMade: false };
     const opened = known ?? hold(call);
-    const answer = await within(pace.patienceFor(target, call.patienceMs), opened);
+    const answer = await within(pace.patienceFor(target, call.patienceMs), opened).catch((err: unknown) => {
+      // The execution's own time is over: the call will not be asked for again.
+      if (err instanceof CancelledFailure && err.message === TIMED_OUT) held.end(executionId);
+      throw err;
+    });
     if (answer && answer.kind !== 'stream') return answer;
     pace.noteSlow(target);
     held.handOver(executionId);
@@ -100,18 +104,15 @@ export function createCallAgent(
 
 /**
  * The answer if it comes in time. A cancelled activity leaves the call alone: mostly its workflow task is to be done
- * over, and wants to find it. One whose own time is over will not be asked for again.
+ * over, and wants to find it.
  */
-async function within(ms: number, { answer, abort }: OpenCall): Promise<ReadAnswer | undefined> {
+async function within(ms: number, { answer }: OpenCall): Promise<ReadAnswer | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), ms);
   });
   try {
     return await Promise.race([answer, Context.current().cancelled, late]);
-  } catch (err) {
-    if (err instanceof CancelledFailure && err.message === TIMED_OUT) abort();
-    throw err;
   } finally {
     clearTimeout(timer);
   }

@@ -25,6 +25,10 @@ export interface HeldCalls {
   /** Gives the call to who follows it to its end and removes it then; to one only, who may end it. */
   take: (executionId: string) => OpenCall | undefined;
   remove: (executionId: string) => void;
+  /** Aborts the call and removes it. */
+  end: (executionId: string) => void;
+  /** Calls that are going to be followed, or may be, and are not yet. */
+  unfollowed: () => number;
 }
 
 interface Held {
@@ -55,11 +59,13 @@ export function createHeldCalls(maxInFlight: number): HeldCalls {
     answered.delete(executionId);
   }
 
+  function end(executionId: string): void {
+    calls.get(executionId)?.call.abort();
+    remove(executionId);
+  }
+
   function removeIn(ms: number, executionId: string): NodeJS.Timeout {
-    return setTimeout(() => {
-      calls.get(executionId)?.call.abort();
-      remove(executionId);
-    }, ms).unref();
+    return setTimeout(() => end(executionId), ms).unref();
   }
 
   function answer(executionId: string, held: Held): void {
@@ -80,8 +86,8 @@ export function createHeldCalls(maxInFlight: number): HeldCalls {
       const held: Held = { call, isInFlight: true, isHandedOver: false, isTaken: false, timer };
       calls.set(executionId, held);
       inFlight += 1;
-      const end = () => answer(executionId, held);
-      call.answer.then(({ kind }) => kind !== 'stream' && end(), end);
+      const answered = () => answer(executionId, held);
+      call.answer.then(({ kind }) => kind !== 'stream' && answered(), answered);
     },
     handOver: (executionId) => {
       const held = calls.get(executionId);
@@ -96,5 +102,8 @@ export function createHeldCalls(maxInFlight: number): HeldCalls {
       return held.call;
     },
     remove,
+    end,
+    unfollowed: () =>
+      [...calls.values()].filter((held) => !held.isTaken && (held.isInFlight || held.isHandedOver)).length,
   };
 }

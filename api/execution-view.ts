@@ -18,7 +18,7 @@ export function executionView(state: ExecutionState): Execution {
     ...(state.actorId !== undefined && { actor_id: state.actorId }),
     status: state.status,
     created_at: state.createdAt,
-    started_at: state.startedAt ?? null,
+    started_at: outcome?.startedAt ?? state.startedAt ?? null,
     completed_at: outcome?.completedAt ?? null,
     duration_ms: outcome?.durationMs ?? null,
     lane: state.lane ?? null,

@@ -11,6 +11,8 @@ runMain('perdure worker', async () => {
   const config = loadWorkerConfig(process.env);
   const logger = createLogger('perdure-worker', config.logLevel);
   Runtime.install({
+    // Ours to handle: the parts of the worker end one after the other.
+    shutdownSignals: [],
     telemetryOptions: {
       logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
     },
@@ -36,6 +38,7 @@ runMain('perdure worker', async () => {
       shutdownGraceMs: config.shutdownGraceMs,
       ...(existsSync(WORKFLOW_BUNDLE) && { workflowBundle: { codePath: WORKFLOW_BUNDLE } }),
     });
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, worker.shutdown);
     logger.info({ taskQueue: config.taskQueue, namespace: config.temporal.namespace }, 'worker polls');
     await worker.done;
   } finally {

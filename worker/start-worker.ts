@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { Worker } from '@temporalio/worker';
 import type { NativeConnection, WorkflowBundleOption } from '@temporalio/worker';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createHeldCalls } from '../activities/held-calls.ts';
+import type { HeldCalls } from '../activities/held-calls.ts';
 import { createActivities } from '../activities/index.ts';
 import type { ActivityDeps } from '../activities/index.ts';
 import { agentTaskQueue } from '../workflows/contract.ts';
@@ -10,7 +13,7 @@ export interface WorkerSettings {
   connection: NativeConnection;
   namespace: string;
   taskQueue: string;
-  activities: Omit<ActivityDeps, 'maxHeldCalls' | 'ownTaskQueue'>;
+  activities: Omit<ActivityDeps, 'held' | 'ownTaskQueue'>;
   maxConcurrentActivities: number;
   shutdownGraceMs: number;
   /** Made ahead of time; without one the workflows are bundled now, which takes a second or two. */
@@ -31,6 +34,7 @@ const MAX_HEARTBEAT_THROTTLE_MS = 5_000;
  * so long; the SDK's 10 s would be half of what it takes to get over the death of a worker.
  */
 const STICKY_TIMEOUT_MS = 1_000;
+const FOLLOW_POLL_MS = 200;
 /** Workflow tasks wait for prompt agents, they do not compute either. */
 const MAX_WORKFLOW_TASKS = 200;
 
@@ -46,11 +50,8 @@ export const WORKFLOW_BUNDLE = fileURLToPath(new URL('./workflow-bundle.js', imp
 export async function startWorker(settings: WorkerSettings): Promise<RunningWorker> {
   const { connection, namespace, taskQueue, maxConcurrentActivities, shutdownGraceMs, workflowBundle } = settings;
   const ownTaskQueue = `${taskQueue}-${randomUUID()}`;
-  const { followAgentCall, ...activities } = createActivities({
-    ...settings.activities,
-    maxHeldCalls: maxConcurrentActivities,
-    ownTaskQueue,
-  });
+  const held = createHeldCalls(maxConcurrentActivities);
+  const { followAgentCall, ...activities } = createActivities({ ...settings.activities, held, ownTaskQueue });
   const common = {
     connection,
     namespace,
@@ -60,7 +61,7 @@ export async function startWorker(settings: WorkerSettings): Promise<RunningWork
     shutdownGraceTime: shutdownGraceMs,
     shutdownForceTime: shutdownGraceMs + 5_000,
   };
-  const workers = await Promise.all([
+  const [main, agents, own] = await Promise.all([
     Worker.create({
       ...common,
       taskQueue,
@@ -74,9 +75,24 @@ export async function startWorker(settings: WorkerSettings): Promise<RunningWork
     Worker.create({ ...common, taskQueue: ownTaskQueue, activities: { followAgentCall } }),
   ]);
   const shutdown = () => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    stop(main);
+    stop(agents);
+    // What is handed over in these moments must still find its way back here.
+    void untilFollowed(held, shutdownGraceMs).then(() => stop(own));
   };
-  // When one fails the other must not go on as if nothing had happened.
-  const done = Promise.all(workers.map((worker) => worker.run().finally(shutdown))).then(() => undefined);
+  // When one fails the others must not go on as if nothing had happened.
+  const done = Promise.all([main, agents, own].map((worker) => worker.run().finally(shutdown))).then(() => undefined);
   return { shutdown, done };
+}
+
+function stop(worker: Worker): void {
+  if (worker.getState() === 'RUNNING') worker.shutdown();
+}
+
+/** Until no call waits to be followed, twice in a row: a task that has just come in may be about to make one. */
+async function untilFollowed(held: HeldCalls, graceMs: number): Promise<void> {
+  for (let quiet = 0, waitedMs = 0; quiet < 2 && waitedMs < graceMs; waitedMs += FOLLOW_POLL_MS) {
+    await sleep(FOLLOW_POLL_MS);
+    quiet = held.unfollowed() === 0 ? quiet + 1 : 0;
+  }
 }

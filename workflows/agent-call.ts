@@ -7,7 +7,15 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { agentTaskQueue } from './contract.ts';
-import type { Activities, AgentAnswer, AgentCall, CallInFlight, ExecutionPolicy } from './contract.ts';
+import type {
+  Activities,
+  AgentAnswer,
+  AgentCall,
+  CallDeclined,
+  CallInFlight,
+  ExecutionPolicy,
+  FirstAgentCall,
+} from './contract.ts';
 import { REPORT_GRACE_MS } from './delivery.ts';
 import { workerDied } from './endings.ts';
 import type { Lane } from './execution.ts';
@@ -47,34 +55,37 @@ export async function callUntilAnswered(
   };
   const { patienceMs } = policy;
   if (patienceMs === undefined) return byActivity();
-  const isDoneOver = workflowInfo().historyLength - signalCount() > UNDISTURBED_HISTORY;
-  if (isDoneOver) return byActivity({ attemptsBefore: 1, mayBeHeld: true });
+  let declined: CallDeclined;
   try {
     onLane('local');
-    const first = await beginCall(call, patienceMs, remainingMs());
+    // Decided by the activity, whose answer is recorded: on replay the history looks longer.
+    const isDoneOver = workflowInfo().historyLength - signalCount() > UNDISTURBED_HISTORY;
+    const first = await beginCall({ ...call, patienceMs, isDoneOver }, remainingMs());
     if (first.kind === 'in-flight') {
       onLane('activity');
       return await followCall(first, call, policy, remainingMs());
     }
     if (first.kind !== 'declined') return first;
+    declined = first;
   } catch (err) {
     const pauseMs = pauseBeforeRetry(err, policy, remainingMs());
     if (pauseMs > 0) await sleep(pauseMs);
     return byActivity({ attemptsBefore: 1, ...(isSilence(err) && { mayBeHeld: true }) });
   }
-  return byActivity();
+  return byActivity(declined.mayHaveBeenMade ? { attemptsBefore: 1, mayBeHeld: true } : {});
 }
 
-function beginCall(call: AgentCall, patienceMs: number, remainingMs = Infinity) {
-  const limitMs = patienceMs + REPORT_GRACE_MS;
+function beginCall(call: Omit<FirstAgentCall, 'taskEndsAt'>, remainingMs = Infinity) {
+  const { taskTimeoutMs } = workflowInfo();
+  // Past the end of the task, which is what tells that the worker is dead.
+  const limitMs = taskTimeoutMs + call.patienceMs + REPORT_GRACE_MS;
   const { beginAgentCall } = proxyLocalActivities<Activities>({
     // Never both: where they coincide either may be told, and only one of them is worth another call.
     ...(remainingMs <= limitMs ? { scheduleToCloseTimeout: remainingMs } : { startToCloseTimeout: limitMs }),
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     retry: { maximumAttempts: 1 },
   });
-  const taskEndsAt = new Date(Date.now() + workflowInfo().taskTimeoutMs).toISOString();
-  return beginAgentCall({ ...call, patienceMs, taskEndsAt });
+  return beginAgentCall({ ...call, taskEndsAt: new Date(Date.now() + taskTimeoutMs).toISOString() });
 }
 
 function followCall(

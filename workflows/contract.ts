@@ -97,6 +97,8 @@ export interface FirstAgentCall extends AgentCall {
    * comes back later must not call.
    */
   taskEndsAt: string;
+  /** A worker had this task before and did not end it: it may have called the agent. */
+  isDoneOver: boolean;
 }
 
 export type AgentAnswer = { kind: 'result'; result: Json } | { kind: 'accepted' };
@@ -107,9 +109,10 @@ export interface CallInFlight {
   taskQueue: string;
 }
 
-/** The worker holds as many calls as it may: this one was not made. */
+/** This call was not made: the worker holds as many as it may, or somebody may have made it before. */
 export interface CallDeclined {
   kind: 'declined';
+  mayHaveBeenMade: boolean;
 }
 
 export interface CancelNotice {

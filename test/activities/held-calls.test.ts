@@ -150,3 +150,18 @@ test('only so many answers are kept, the newest', async () => {
   assert.equal(held.get('exec_4'), undefined);
   assert.ok(held.get('exec_5') && held.get('exec_204'));
 });
+
+test('a call is unfollowed until it was answered within its task, or is followed', async () => {
+  const held = createHeldCalls(10);
+  const [prompt, slow] = [openCall(), openCall()];
+  held.add('a', prompt);
+  held.add('b', slow);
+  assert.equal(held.unfollowed(), 2);
+  await prompt.settle(RESULT);
+  assert.equal(held.unfollowed(), 1);
+  held.handOver('b');
+  await slow.settle(RESULT);
+  assert.equal(held.unfollowed(), 1, 'its answer waits to be fetched');
+  held.take('b');
+  assert.equal(held.unfollowed(), 0);
+});

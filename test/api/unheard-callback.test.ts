@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NativeConnection, Worker } from '@temporalio/worker';
+import { createHeldCalls } from '../../activities/held-calls.ts';
 import { createActivities, createAgentHttp, createWebhookHttp } from '../../activities/index.ts';
 import { agentTaskQueue } from '../../workflows/contract.ts';
 import { acceptingAgent, isCallOf } from '../support/agents.ts';
@@ -34,7 +35,7 @@ test('a retry that is quicker than the workflow does not call an agent whose cal
     agentHttp,
     webhookHttp,
     publicUrl: system.url,
-    maxHeldCalls: 1,
+    held: createHeldCalls(1),
     ownTaskQueue: 'unused',
   });
   const worker = await Worker.create({

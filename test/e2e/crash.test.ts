@@ -94,6 +94,19 @@ test('the worker is killed while a sync agent works: it is called again under th
   );
 });
 
+test('a worker that is stopped in order keeps the call it has just begun: the agent is called once', async (t) => {
+  const slow = await httpServer(t, (_request, response) => {
+    setTimeout(() => sendJson(response, 200, { kept: true }), 1_500);
+  });
+  const own = await startProcesses(t, { address: temporal.address, agentNodes: { slow: slow.url } });
+  const { body } = await own.post('/api/v1/execute/async/slow.work');
+  await slow.waitFor(1, isCallOf(body.execution_id));
+  process.kill(own.worker.pid(), 'SIGTERM');
+  await own.worker.start();
+  assert.deepEqual((await own.end(body.execution_id)).result, { kept: true });
+  assert.equal(calls(slow, body.execution_id).length, 1);
+});
+
 test('the API is killed during a sync wait: the execution goes on, and the same key finds it', async () => {
   const headers = { 'Idempotency-Key': 'api-killed', 'X-Run-ID': 'run_api_killed' };
   const cut = processes.post('/api/v1/execute/accepting.work', { input: { n: 1 } }, headers).catch(() => 'cut');

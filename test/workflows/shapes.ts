@@ -17,6 +17,8 @@ export interface ShapeBench {
   system: System;
   /** The same with all calls of agents as activities. */
   impatient: System;
+  /** The same with tasks that time out after a second. */
+  hurried: System;
   accepting: Awaited<ReturnType<typeof acceptingAgent>>;
   receiverUrl: string;
   failingReceiverUrl: string;
@@ -46,7 +48,14 @@ export async function shapeBench(t: Pick<TestContext, 'after'>): Promise<ShapeBe
   const agentNodes = { prompt: prompt.url, accepting: accepting.url };
   const system = await startSystem(t, { agentNodes, policy: { agent: { patienceMs: PATIENCE_MS } } });
   const impatient = await startSystem(t, { agentNodes, policy: { agent: { patienceMs: undefined } } });
-  return { system, impatient, accepting, receiverUrl: receiver.url, failingReceiverUrl: failing.url };
+  const late = await httpServer(t, (_request, response) => {
+    setTimeout(() => sendJson(response, 202, {}), 900);
+  });
+  const hurried = await startSystem(t, {
+    agentNodes: { late: late.url },
+    policy: { agent: { patienceMs: 990, heartbeatTimeoutMs: 1_000 } },
+  });
+  return { system, impatient, hurried, accepting, receiverUrl: receiver.url, failingReceiverUrl: failing.url };
 }
 
 /** Waits for the workflow itself, which outlives the outcome while a webhook is delivered. */
@@ -72,6 +81,16 @@ export const SHAPES: Shape[] = [
     name: 'handed-over',
     events: 12,
     run: async ({ system }) => closed(system, await start(system, 'prompt.slow', { input: { slow: true } })),
+  },
+  {
+    // The call outlasts four fifths of the task's timeout: the SDK asks for more time, and the first task is two.
+    name: 'long-task',
+    run: async ({ hurried }) => {
+      const id = await start(hurried, 'late.x', {});
+      await hurried.running(id);
+      await hurried.post(`/api/v1/executions/${id}/status`, { status: 'succeeded' });
+      return closed(hurried, id);
+    },
   },
   {
     name: 'retried',
