@@ -34,7 +34,8 @@ interface Call {
 
 const CALLBACK_GIVE_UP_MS = 90_000;
 const CALLBACK_TIMEOUT_MS = 15_000;
-const RETRY_AFTER_S = 1;
+/** More than the second by which timers of Temporal may be late, or it could not be told from a short pause. */
+const RETRY_AFTER_S = 3;
 /** Longer than the longest limit of an execution that is waited for in vain. */
 const LATE_AFTER_MS = 1_500;
 

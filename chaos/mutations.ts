@@ -203,7 +203,14 @@ export const MUTATIONS: Mutation[] = [
     name: 'accepted-still-held',
     what: 'a 202 does not end the agent call, so the death of its worker repeats it',
     file: 'activities/agent-answer.ts',
-    edits: [{ find: "return { kind: 'accepted' };", replace: 'return await new Promise<never>(() => undefined);' }],
+    edits: [
+      { find: "return { kind: 'accepted' };", replace: 'return await new Promise<never>(() => undefined);' },
+      {
+        find: 'if (number > 1 && (await isCallbackRecorded(Context.current())))',
+        replace: 'if (number < 0 && (await isCallbackRecorded(Context.current())))',
+        file: 'activities/call-agent.ts',
+      },
+    ],
     faults: 'kill-worker@acknowledged-long-ago',
     caughtBy: 'I3',
     rounds: 2,

@@ -29,7 +29,8 @@ export interface ReceiversDeps {
 
 type Payload = Record<string, unknown>;
 
-const RETRY_AFTER_S = 1;
+/** More than the second by which timers of Temporal may be late, or it could not be told from a short pause. */
+const RETRY_AFTER_S = 3;
 const CHUNK = Buffer.alloc(64 * 1024, 'x');
 const HUGE_BYTES = 32 * 1024 * 1024;
 const DRIP_MS = 400;
