@@ -273,8 +273,8 @@ export const MUTATIONS: Mutation[] = [
     file: 'workflows/delivery.ts',
     edits: [
       {
-        find: 'ActivityFailure, ApplicationFailure, proxyActivities }',
-        replace: 'ActivityFailure, ApplicationFailure, proxyLocalActivities as proxyActivities }',
+        find: 'ApplicationFailure, proxyActivities }',
+        replace: 'ApplicationFailure, proxyLocalActivities as proxyActivities }',
       },
     ],
     faults: 'none',

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from '@temporalio/worker';
 import type { NativeConnection, WorkflowBundleOption } from '@temporalio/worker';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createHeldCalls } from '../activities/held-calls.ts';
 import type { HeldCalls } from '../activities/held-calls.ts';
 import { createActivities } from '../activities/index.ts';

@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, TimeoutFailure, TimeoutType } from '@temporalio/common';
+import { ApplicationFailure, TimeoutFailure, TimeoutType } from '@temporalio/common';
 import {
   ActivityCancellationType,
   proxyActivities,
@@ -17,7 +17,7 @@ import type {
   FirstAgentCall,
 } from './contract.ts';
 import { REPORT_GRACE_MS } from './delivery.ts';
-import { workerDied } from './endings.ts';
+import { causeOf, workerDied } from './endings.ts';
 import type { Lane } from './execution.ts';
 
 /** Stands for "no limit" where Temporal wants a number. */
@@ -134,7 +134,7 @@ function callTimeouts({ attemptTimeoutMs, heartbeatTimeoutMs }: AgentPolicy, rem
 
 /** Nothing was heard of the worker that made the call: it is dead, or so slow that it still holds it. */
 function isSilence(err: unknown): boolean {
-  const cause = err instanceof ActivityFailure ? err.cause : err;
+  const cause = causeOf(err);
   return cause instanceof TimeoutFailure && cause.timeoutType !== TimeoutType.SCHEDULE_TO_CLOSE;
 }
 
@@ -142,7 +142,7 @@ function isSilence(err: unknown): boolean {
 function pauseBeforeRetry(err: unknown, policy: AgentPolicy, remainingMs = Infinity): number {
   if (policy.maximumAttempts === 1) throw err;
   if (isSilence(err)) return 0;
-  const cause = err instanceof ActivityFailure ? err.cause : err;
+  const cause = causeOf(err);
   if (!(cause instanceof ApplicationFailure) || cause.nonRetryable) throw err;
   const [, nextRetryDelayMs] = (cause.details ?? []) as [unknown, number?];
   const pauseMs = nextRetryDelayMs ?? policy.initialIntervalMs;

@@ -1,5 +1,6 @@
-import { ActivityFailure, ApplicationFailure, proxyActivities } from '@temporalio/workflow';
+import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
 import type { Activities, ExecutionPolicy } from './contract.ts';
+import { causeOf } from './endings.ts';
 import type { WebhookAttempt } from './execution.ts';
 import { append, interruptedAttempt } from './state.ts';
 import type { ExecutionState } from './state.ts';
@@ -45,7 +46,7 @@ export async function deliver(state: ExecutionState, policy: ExecutionPolicy['we
 }
 
 function lastAttempt(err: unknown, state: ExecutionState): WebhookAttempt {
-  const cause = err instanceof ActivityFailure ? err.cause : err;
+  const cause = causeOf(err);
   const [attempt] = cause instanceof ApplicationFailure ? ((cause.details ?? []) as [WebhookAttempt?]) : [];
   return attempt ?? interruptedAttempt(state.webhookEvents.length + 1);
 }

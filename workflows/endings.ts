@@ -36,7 +36,7 @@ export function timeoutEnding(timeoutMs: number): Ending {
 
 /** Turns the failure of `callAgent` into an ending. The activity has already decided what was worth retrying. */
 export function endingOfFailure(err: unknown, timeoutMs: number | undefined): Ending {
-  const cause = err instanceof ActivityFailure ? err.cause : err;
+  const cause = causeOf(err);
   if (cause instanceof TimeoutFailure) return endingOfTimeout(cause, timeoutMs);
   if (cause instanceof ApplicationFailure) {
     const [failure] = (cause.details ?? []) as [AgentFailure?];
@@ -44,6 +44,11 @@ export function endingOfFailure(err: unknown, timeoutMs: number | undefined): En
   }
   const message = cause instanceof TemporalFailure || cause instanceof CancelledFailure ? cause.message : String(cause);
   return { status: 'failed', error: `Execution failed: ${message}`, category: 'internal_error' };
+}
+
+/** Why an activity failed: ordinary ones wrap it, local ones do not. */
+export function causeOf(err: unknown): unknown {
+  return err instanceof ActivityFailure ? err.cause : err;
 }
 
 function endingOfTimeout(cause: TimeoutFailure, timeoutMs: number | undefined): Ending {
