@@ -13,6 +13,8 @@ test('Temporal down is 503 with Retry-After on every route, and the API recovers
   const { body } = await system.post('/api/v1/execute/async/a.x', {});
   const id = body.execution_id as string;
   await agent.callbackUrl(id);
+  // From here on nothing changes by itself: the long poll waits for what comes after the outage.
+  await system.running(id);
   const waiting = system.get(`/api/v1/executions/${id}?wait=60`);
   assert.equal((await system.get('/ready')).status, 200);
 
