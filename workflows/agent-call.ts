@@ -17,7 +17,7 @@ import type {
   FirstAgentCall,
 } from './contract.ts';
 import { REPORT_GRACE_MS } from './delivery.ts';
-import { causeOf, workerDied } from './endings.ts';
+import { causeOf, NoTimeLeft, workerDied } from './endings.ts';
 import type { Lane } from './execution.ts';
 
 /** Stands for "no limit" where Temporal wants a number. */
@@ -146,6 +146,6 @@ function pauseBeforeRetry(err: unknown, policy: AgentPolicy, remainingMs = Infin
   if (!(cause instanceof ApplicationFailure) || cause.nonRetryable) throw err;
   const [, nextRetryDelayMs] = (cause.details ?? []) as [unknown, number?];
   const pauseMs = nextRetryDelayMs ?? policy.initialIntervalMs;
-  if (pauseMs >= remainingMs) throw err;
+  if (pauseMs >= remainingMs) throw new NoTimeLeft(err);
   return pauseMs;
 }

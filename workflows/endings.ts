@@ -2,6 +2,7 @@ import {
   ActivityFailure,
   ApplicationFailure,
   CancelledFailure,
+  RetryState,
   TemporalFailure,
   TimeoutFailure,
   TimeoutType,
@@ -34,9 +35,29 @@ export function timeoutEnding(timeoutMs: number): Ending {
   };
 }
 
-/** Turns the failure of `callAgent` into an ending. The activity has already decided what was worth retrying. */
-export function endingOfFailure(err: unknown, timeoutMs: number | undefined): Ending {
+/** A failure after which the agent would have been called again, had the execution had the time. */
+export class NoTimeLeft extends Error {
+  override readonly cause: unknown;
+
+  constructor(cause: unknown) {
+    super('no time is left for another call');
+    this.cause = cause;
+  }
+}
+
+/**
+ * Turns the failure of `callAgent` into an ending. The activity has already decided what was worth retrying.
+ * @param hasPassed whether so many milliseconds have passed since the execution began
+ */
+export function endingOfFailure(
+  err: unknown,
+  timeoutMs: number | undefined,
+  hasPassed: (limitMs: number) => boolean,
+): Ending {
   const cause = causeOf(err);
+  // The last failure is why the agent was to be called again. The limit is why it was not.
+  if (timeoutMs !== undefined && (hadNoTimeLeft(err) || isNotStarted(cause)) && hasPassed(timeoutMs))
+    return timeoutEnding(timeoutMs);
   if (cause instanceof TimeoutFailure) return endingOfTimeout(cause, timeoutMs);
   if (cause instanceof ApplicationFailure) {
     const [failure] = (cause.details ?? []) as [AgentFailure?];
@@ -46,8 +67,18 @@ export function endingOfFailure(err: unknown, timeoutMs: number | undefined): En
   return { status: 'failed', error: `Execution failed: ${message}`, category: 'internal_error' };
 }
 
+function hadNoTimeLeft(err: unknown): boolean {
+  return err instanceof NoTimeLeft || (err instanceof ActivityFailure && err.retryState === RetryState.TIMEOUT);
+}
+
+/** Also what Temporal says of an activity that had all the time of the execution and found no worker. */
+function isNotStarted(cause: unknown): boolean {
+  return cause instanceof TimeoutFailure && cause.timeoutType === TimeoutType.SCHEDULE_TO_START;
+}
+
 /** Why an activity failed: ordinary ones wrap it, local ones do not. */
 export function causeOf(err: unknown): unknown {
+  if (err instanceof NoTimeLeft) return causeOf(err.cause);
   return err instanceof ActivityFailure ? err.cause : err;
 }
 

@@ -103,7 +103,8 @@ async function runToEnd(state: ExecutionState, input: ExecuteTargetInput, messag
   } catch (err) {
     if (isCallbackDecisive(state)) return endingOfCallback(state);
     if (isCancellation(err)) return cancelledEnding(state);
-    return endingOfFailure(err, timeoutMs);
+    const hasPassed = (limitMs: number) => remainingMs(limitMs) <= 0 && patched('limit-passed-before-retry');
+    return endingOfFailure(err, timeoutMs, hasPassed);
   }
 }
 

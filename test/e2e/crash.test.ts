@@ -107,6 +107,22 @@ test('a worker that is stopped in order keeps the call it has just begun: the ag
   assert.equal(calls(slow, body.execution_id).length, 1);
 });
 
+test('the time limit passes while no worker runs: a timeout, whatever was to come next', async (t) => {
+  const own = await startProcesses(t, { address: temporal.address, agentNodes: { hanging: hanging.url } });
+  isHanging = true;
+  const limitMs = 4_000;
+  const { body } = await own.post('/api/v1/execute/async/hanging.work', { timeout_ms: limitMs });
+  const id = String(body.execution_id);
+  await own.running(id);
+  await own.worker.kill();
+  while (Date.now() < Date.parse(body.created_at) + limitMs) await pause();
+  await own.worker.start();
+  const view = await own.end(id);
+  assert.equal(view.status, 'timeout');
+  assert.equal(view.error_details, 'Execution exceeded 4 second limit');
+  isHanging = false;
+});
+
 test('the API is killed during a sync wait: the execution goes on, and the same key finds it', async () => {
   const headers = { 'Idempotency-Key': 'api-killed', 'X-Run-ID': 'run_api_killed' };
   const cut = processes.post('/api/v1/execute/accepting.work', { input: { n: 1 } }, headers).catch(() => 'cut');
@@ -187,13 +203,15 @@ test('an execution of 12 seconds gets exactly one webhook: execution.completed',
   assert.equal(slow.received.length, 1);
 });
 
+const pause = () => new Promise((resolve) => setTimeout(resolve, 100));
+
 /** As an SDK does it: again and again, until it is taken or known. */
 async function reportUntilTaken(id: string): Promise<void> {
   for (let i = 0; i < 200; i++) {
     const { status } = await accepting.report(id, { status: 'succeeded', result: id });
     if (status === 200) return;
     assert.equal(status, 503);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pause();
   }
   assert.fail(`${id} was not taken`);
 }
