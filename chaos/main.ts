@@ -37,7 +37,7 @@ because its account does not balance or a planned fault did not happen; 2: it co
 Faults: ${FAULT_NAMES.join(' ')}
 `;
 
-/** The promise of liveness. The slowest agents take 9 s of it. */
+/** The promise of liveness. The slowest agents take 12 s of it. */
 const LIVE_DEADLINE_S = 60;
 const KEPT = 0;
 const BROKEN = 1;

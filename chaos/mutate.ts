@@ -90,7 +90,7 @@ async function mutate(
     const text = await readFile(path, 'utf8');
     if (text.split(find).length !== 2)
       throw new Error(
-        `mutation ${mutation.name}: this has to stand in ${file} exactly once, mend chaos/mutations.ts:\n${find}`,
+        `mutation ${mutation.name}: this has to stand in ${file} exactly once, mend chaos/*mutations.ts:\n${find}`,
       );
     await write(
       path,
@@ -137,7 +137,7 @@ async function table(verdicts: Verdict[]): Promise<string> {
   return `# Mutations
 
 Made by \`npm run mutations\`: each row is a protection that was taken out of a copy of Perdure's code
-(\`chaos/mutations.ts\` has the edits), the faults it was run under, and the invariant of the
+(\`chaos/*mutations.ts\` has the edits), the faults it was run under, and the invariant of the
 [fault harness](../docs/chaos.md) that noticed, as it had to.
 
 | Mutation | What was taken out | Where | Faults | Caught by |

@@ -1,4 +1,5 @@
 import type { Invariant } from './promises.ts';
+import { WEBHOOK_MUTATIONS } from './webhook-mutations.ts';
 
 /** A protection taken out of Perdure's code, and the run that has to notice. */
 export interface Mutation {
@@ -15,18 +16,29 @@ export interface Mutation {
   executions?: number;
 }
 
+const START_NOT_AWAITED: Mutation['edits'] = [
+  {
+    find: 'const started = await deps.executions.start(executionId, input);',
+    replace: `void deps.executions.start(executionId, input).catch(() => undefined);
+    const started = 'started' as 'started' | 'existing';`,
+  },
+];
+
+const SECOND_CALLBACK_OVERWRITES: Mutation['edits'] = [
+  { find: 'state.callback ??= entry.callback;', replace: 'state.callback = entry.callback;' },
+  {
+    file: 'api/executions.ts',
+    find: 'const word = before.outcome ?? before.callback;',
+    replace: 'const word = before.outcome;',
+  },
+];
+
 export const MUTATIONS: Mutation[] = [
   {
     name: 'start-not-awaited',
     what: 'a submit is answered before Temporal has accepted the start',
     file: 'api/routes/execute.ts',
-    edits: [
-      {
-        find: 'const started = await deps.executions.start(executionId, input);',
-        replace: `void deps.executions.start(executionId, input).catch(() => undefined);
-    const started = 'started' as 'started' | 'existing';`,
-      },
-    ],
+    edits: START_NOT_AWAITED,
     faults: 'kill-temporal@in-flight,cut:api-temporal',
     caughtBy: 'I1',
     rounds: 2,
@@ -35,13 +47,7 @@ export const MUTATIONS: Mutation[] = [
     name: 'start-not-awaited-disk-full',
     what: 'the same, and the disk of Temporal is full',
     file: 'api/routes/execute.ts',
-    edits: [
-      {
-        find: 'const started = await deps.executions.start(executionId, input);',
-        replace: `void deps.executions.start(executionId, input).catch(() => undefined);
-    const started = 'started' as 'started' | 'existing';`,
-      },
-    ],
+    edits: START_NOT_AWAITED,
     faults: 'disk-full',
     caughtBy: 'I1',
     rounds: 2,
@@ -80,18 +86,34 @@ export const MUTATIONS: Mutation[] = [
     name: 'second-callback-overwrites',
     what: 'the first callback does not win',
     file: 'workflows/state.ts',
-    edits: [
-      { find: 'state.callback ??= entry.callback;', replace: 'state.callback = entry.callback;' },
-      {
-        file: 'api/executions.ts',
-        find: 'const word = before.outcome ?? before.callback;',
-        replace: 'const word = before.outcome;',
-      },
-    ],
+    edits: SECOND_CALLBACK_OVERWRITES,
     faults: 'agent:race,agent:conflict,delay:worker-temporal',
     caughtBy: 'I5',
     executions: 60,
     rounds: 3,
+  },
+  {
+    name: 'second-callback-overwrites-blackhole',
+    what: 'the same, while what the worker says to Temporal gets there late',
+    file: 'workflows/state.ts',
+    edits: SECOND_CALLBACK_OVERWRITES,
+    faults: 'agent:race,agent:conflict,blackhole:worker-temporal',
+    caughtBy: 'I5',
+    executions: 60,
+    rounds: 3,
+  },
+  {
+    name: 'duplicate-refused',
+    what: 'an agent that tells its end again is told of a conflict',
+    file: 'api/executions.ts',
+    edits: [
+      {
+        find: 'if (first.status === again.status && sameResult) return state;',
+        replace: 'if (first.status === again.status && sameResult && !isOver(state)) return state;',
+      },
+    ],
+    faults: 'agent:duplicate',
+    caughtBy: 'REFUSAL',
   },
   {
     name: 'conflict-told-as-taken',
@@ -171,6 +193,14 @@ export const MUTATIONS: Mutation[] = [
     faults: 'cut:worker-agent',
     caughtBy: 'I5',
     rounds: 3,
+  },
+  {
+    name: 'crash-not-retried',
+    what: 'an agent that breaks the connection off is not called again',
+    file: 'activities/agent-failure.ts',
+    edits: [{ find: "  'UND_ERR_SOCKET',\n", replace: '' }],
+    faults: 'agent:crash',
+    caughtBy: 'I5',
   },
   {
     name: 'broken-stream-not-retried',
@@ -267,124 +297,7 @@ export const MUTATIONS: Mutation[] = [
     faults: 'agent:silent',
     caughtBy: 'I5',
   },
-  {
-    name: 'webhook-early',
-    what: 'the webhook is sent by a local activity, whose input is not in history',
-    file: 'workflows/delivery.ts',
-    edits: [
-      {
-        find: 'ApplicationFailure, proxyActivities }',
-        replace: 'ApplicationFailure, proxyLocalActivities as proxyActivities }',
-      },
-    ],
-    faults: 'none',
-    caughtBy: 'I4',
-  },
-  {
-    name: 'webhook-not-retried',
-    what: 'a webhook is tried once',
-    file: 'workflows/delivery.ts',
-    edits: [
-      {
-        find: 'maximumAttempts: policy.maximumAttempts,\n      initialInterval',
-        replace: 'maximumAttempts: 1,\n      initialInterval',
-      },
-    ],
-    faults: 'receiver:500,receiver:reset,receiver:slow-loris,cut:worker-receiver',
-    caughtBy: 'I4',
-  },
-  {
-    name: 'no-webhook-for-cancelled',
-    what: 'a cancelled execution sends no webhook',
-    file: 'workflows/delivery.ts',
-    edits: [
-      {
-        find: 'if (!outcome || !webhook) return false;',
-        replace: "if (!outcome || !webhook || outcome.status === 'cancelled') return false;",
-      },
-    ],
-    faults: 'agent:hang,agent:silent',
-    caughtBy: 'I4',
-    executions: 60,
-  },
-  {
-    name: 'webhook-id-per-attempt',
-    what: 'each attempt of a webhook has an id of its own',
-    file: 'activities/deliver-webhook.ts',
-    edits: [
-      {
-        find: 'const id = webhookId(executionId);',
-        replace: 'const id = `${webhookId(executionId)}.${Math.random()}`;',
-      },
-    ],
-    faults: 'receiver:500',
-    caughtBy: 'I4',
-  },
-  {
-    name: 'signature-without-time',
-    what: 'the signature does not cover the timestamp',
-    file: 'activities/webhook-signature.ts',
-    edits: [{ find: '${id}.${timestamp}.${body}`).digest', replace: '${id}.${body}`).digest' }],
-    faults: 'none',
-    caughtBy: 'I4',
-  },
-  {
-    name: 'gone-ignored',
-    what: '410 does not end a delivery',
-    file: 'activities/deliver-webhook.ts',
-    edits: [{ find: 'const isLast = httpStatus === GONE || ', replace: 'const isLast = ' }],
-    faults: 'receiver:410',
-    caughtBy: 'I4',
-  },
-  {
-    name: 'redirect-followed',
-    what: 'a 3xx of a receiver is followed',
-    file: 'activities/deliver-webhook.ts',
-    edits: [
-      {
-        find: 'const httpStatus = response.statusCode;',
-        replace: `const place = response.headers.location;
-      if (typeof place === 'string') await request(new URL(place, webhook.url), { dispatcher: http, method: 'POST', body });
-      const httpStatus = response.statusCode;`,
-      },
-    ],
-    faults: 'receiver:302',
-    caughtBy: 'I4',
-  },
-  {
-    name: 'receiver-retry-after-ignored',
-    what: "a receiver's Retry-After is not honoured",
-    file: 'activities/deliver-webhook.ts',
-    edits: [{ find: '...(nextRetryDelay !== undefined && { nextRetryDelay }),', replace: '' }],
-    faults: 'receiver:429',
-    caughtBy: 'I4',
-  },
-  {
-    name: 'attempts-not-reported',
-    what: 'failed attempts of a webhook are not written to history',
-    file: 'activities/deliver-webhook.ts',
-    edits: [
-      {
-        find: 'if (!isLast) await reportAttempt(attempt);',
-        replace: 'if (!isLast && isLast) await reportAttempt(attempt);',
-      },
-    ],
-    faults: 'receiver:500,receiver:down',
-    caughtBy: 'I4',
-  },
-  {
-    name: 'huge-answer-read',
-    what: "all of a receiver's answer is read",
-    file: 'activities/deliver-webhook.ts',
-    edits: [
-      {
-        find: 'await readText(response.body, MAX_RESPONSE_BYTES).catch(() => undefined);',
-        replace: 'await response.body.text().catch(() => undefined);',
-      },
-    ],
-    faults: 'receiver:huge',
-    caughtBy: 'I4',
-  },
+  ...WEBHOOK_MUTATIONS,
   {
     name: 'url-in-history',
     what: 'the whole URL of a webhook stands beside the sealed one',

@@ -121,7 +121,11 @@ function whyNot(one: Case, outcome: Outcome, first: Told): string | undefined {
 /** Whether another call would have come after the limit: then the execution ends with what the last one brought. */
 function hasNoTimeLeft({ planned, facts }: Case): boolean {
   const submittedAt = factsOf(facts, 'submit-sent')[0]?.at ?? 0;
-  const last = factsOf(facts, 'agent-answered').findLast(({ retryable }) => retryable);
+  const failures = [
+    ...factsOf(facts, 'agent-answered').filter(({ retryable }) => retryable),
+    ...factsOf(facts, 'agent-cut'),
+  ];
+  const [last] = failures.toSorted((a, b) => b.at - a.at);
   return last !== undefined && last.at + Number(SPANS.PERDURE_AGENT_RETRY_MAX_MS) >= submittedAt + limitOf(planned);
 }
 

@@ -92,7 +92,7 @@ function planExecution(
     follow,
     hasKey: random.chance(0.6),
     agent,
-    workMs: isLong ? random.between(5_000, 9_000) : random.between(20, 1_200),
+    workMs: isLong ? random.between(5_000, 12_000) : random.between(20, 1_200),
     ...(receiver !== undefined && { receiver }),
     receiverAsks: random.chance(0.4),
     // A cancel may be refused while Temporal is away: the limit ends what nothing else would.

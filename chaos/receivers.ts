@@ -127,6 +127,7 @@ export async function startReceivers(deps: ReceiversDeps): Promise<Receivers> {
         }
         return;
       case 'huge': {
+        if (response.destroyed) return;
         // The status is the answer, however long the rest is; it is drained only by who reads all of it.
         response.writeHead(200);
         let bytes = 0;

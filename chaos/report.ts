@@ -59,8 +59,10 @@ function recoveriesOf(facts: readonly Fact[], disturbances: readonly Disturbance
   const kills = disturbances.filter(({ how }) => how === 'killed');
   return [...byExecution(facts).values()].flatMap((own) => {
     const submittedAt = own.find(({ kind }) => kind === 'submit-sent')?.at;
-    const toldAt = own.find(({ kind }) => kind === 'told')?.at;
-    if (submittedAt === undefined || toldAt === undefined) return [];
+    const told = own.find((fact) => fact.kind === 'told');
+    // Who was cut off without a key asks no more: when such an execution ended, nobody saw.
+    if (submittedAt === undefined || told?.kind !== 'told' || told.channel === 'temporal') return [];
+    const toldAt = told.at;
     return kills.filter(({ from, to }) => submittedAt < from && toldAt > to).map(({ to }) => toldAt - to);
   });
 }
