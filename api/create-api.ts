@@ -11,7 +11,7 @@ import type { Watchers } from './watchers.ts';
 /** Puts the API together around its connections to Temporal. */
 export function createApi(
   config: ApiConfig,
-  { client, following }: TemporalConnections,
+  { client, starter, following }: TemporalConnections,
   logger: Logger,
 ): { app: Hono; watchers: Watchers } {
   const { taskQueue, agentNodes, sealer, policy, limits } = config;
@@ -23,6 +23,7 @@ export function createApi(
   const watchers = createWatchers(histories, { maxWatchers: limits.maxWatchers });
   const executions = createExecutions({
     client,
+    starter,
     taskQueue,
     histories,
     watchers,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { QueryRejectedError } from '@temporalio/client';
-import type { Client, Connection } from '@temporalio/client';
+import type { Client, Connection, WorkflowClient } from '@temporalio/client';
 import { canonicalJson } from '../common/json.ts';
 import {
   agentCallbackSignal,
@@ -19,6 +19,7 @@ import type { ExecutionState } from '../workflows/state.ts';
 import { ApiError } from './errors.ts';
 import type { Histories } from './histories.ts';
 import {
+  inTime,
   isMisconfigured,
   isNotFound,
   isOutage,
@@ -47,6 +48,8 @@ export interface Executions {
 
 export interface ExecutionsDeps {
   client: Client;
+  /** Starts the workflows, asking for an eager start: it shares the connection of a worker in this process. */
+  starter?: Client | undefined;
   taskQueue: string;
   histories: Histories;
   watchers: Watchers;
@@ -67,11 +70,15 @@ const FIRST_CALL_GRACE_MS = 1_000;
 const QUERY_DEADLINE_MS = 10_000;
 
 export function createExecutions(deps: ExecutionsDeps): Executions {
-  const { client, taskQueue, histories, watchers } = deps;
+  const { client, starter, taskQueue, histories, watchers } = deps;
   const firstCallMs = deps.patienceMs + FIRST_CALL_GRACE_MS;
   const { connection } = client as Client & { connection: Connection };
   const call = <T>(fn: () => Promise<T>, deadlineMs = CALL_DEADLINE_MS): Promise<T> =>
     connection.withDeadline(Date.now() + deadlineMs, fn);
+  const startWorkflow: WorkflowClient['start'] = (type, options) =>
+    starter
+      ? inTime(CALL_DEADLINE_MS, starter.workflow.start(type, { ...options, requestEagerStart: true }))
+      : call(() => client.workflow.start(type, options));
 
   async function get(executionId: string): Promise<ExecutionState> {
     const state = await watchers.read(executionId);
@@ -126,16 +133,14 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
       );
     const { callback: _, ...carried } = state;
     try {
-      await call(() =>
-        client.workflow.start<typeof redeliverWebhook>('redeliverWebhook', {
-          workflowId: executionId,
-          taskQueue,
-          args: [{ state: carried, policy }],
-          workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-          workflowIdConflictPolicy: 'FAIL',
-          staticSummary: `redeliver ${formatTarget(state.target)}`,
-        }),
-      );
+      await startWorkflow<typeof redeliverWebhook>('redeliverWebhook', {
+        workflowId: executionId,
+        taskQueue,
+        args: [{ state: carried, policy }],
+        workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+        workflowIdConflictPolicy: 'FAIL',
+        staticSummary: `redeliver ${formatTarget(state.target)}`,
+      });
     } catch (err) {
       throw err instanceof WorkflowExecutionAlreadyStartedError ? deliveryInProgress(executionId) : err;
     }
@@ -150,25 +155,23 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
 
     start: async (executionId, input) => {
       try {
-        await call(() =>
-          client.workflow.start<typeof executeTarget>('executeTarget', {
-            workflowId: executionId,
-            taskQueue,
-            args: [input],
-            workflowIdReusePolicy: 'REJECT_DUPLICATE',
-            workflowIdConflictPolicy: 'FAIL',
-            // The first agent call is made within a workflow task: a dead worker must be noticed as soon as in any other.
-            workflowTaskTimeout: Math.min(input.policy.agent.heartbeatTimeoutMs, MAX_TASK_TIMEOUT_MS),
-            typedSearchAttributes: [
-              { key: SEARCH_ATTRIBUTES.target, value: formatTarget(input.target) },
-              { key: SEARCH_ATTRIBUTES.runId, value: input.runId },
-              ...(input.parentExecutionId === undefined
-                ? []
-                : [{ key: SEARCH_ATTRIBUTES.parentExecutionId, value: input.parentExecutionId }]),
-            ],
-            staticSummary: formatTarget(input.target),
-          }),
-        );
+        await startWorkflow<typeof executeTarget>('executeTarget', {
+          workflowId: executionId,
+          taskQueue,
+          args: [input],
+          workflowIdReusePolicy: 'REJECT_DUPLICATE',
+          workflowIdConflictPolicy: 'FAIL',
+          // The first agent call is made within a workflow task: a dead worker must be noticed as soon as in any other.
+          workflowTaskTimeout: Math.min(input.policy.agent.heartbeatTimeoutMs, MAX_TASK_TIMEOUT_MS),
+          typedSearchAttributes: [
+            { key: SEARCH_ATTRIBUTES.target, value: formatTarget(input.target) },
+            { key: SEARCH_ATTRIBUTES.runId, value: input.runId },
+            ...(input.parentExecutionId === undefined
+              ? []
+              : [{ key: SEARCH_ATTRIBUTES.parentExecutionId, value: input.parentExecutionId }]),
+          ],
+          staticSummary: formatTarget(input.target),
+        });
         return 'started';
       } catch (err) {
         if (err instanceof WorkflowExecutionAlreadyStartedError) return 'existing';

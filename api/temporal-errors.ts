@@ -23,6 +23,23 @@ export function isTimeout(err: unknown): boolean {
   return grpcCode(err) === GRPC.DEADLINE_EXCEEDED;
 }
 
+/**
+ * The answer, or the failure of a call that took too long. For calls by the SDK's native connection, which goes on
+ * trying for ten seconds whatever its deadline says; what comes of it then is not known.
+ */
+export async function inTime<T>(timeoutMs: number, answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const err = Object.assign(new Error('Temporal did not answer in time'), { code: GRPC.DEADLINE_EXCEEDED });
+    timer = setTimeout(() => reject(err), timeoutMs);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** The namespace is missing, or lacks our search attributes: for an operator to mend. */
 export function isMisconfigured(err: unknown): boolean {
   const { message } = (err instanceof ServiceError ? err.cause : err) as Error;

@@ -13,7 +13,7 @@ const WARM_UP = 0.2;
 const SAMPLED_WORKFLOWS = 2;
 
 export const cost: Suite = async ({ plan, startStand, startPeers, say }) => {
-  const stand = await startStand();
+  const stand = await startStand({ withServe: true });
   const { peers, notes } = await startPeers();
   const subjects = await createSubjects(stand, peers);
   const pids = () => Object.assign(stand.pids(), ...peers.map((peer) => peer.pids())) as Pids;

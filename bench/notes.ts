@@ -24,8 +24,9 @@ export const NOTES = `### How to read this
   greatest.
 - Rows: A calls the agent without anything in between. B is the Temporal SDK alone: a workflow with one or two
   ordinary activities, a worker process of its own, the client in the benchmark's process, the same server and flags.
-  C is Perdure over HTTP: the API and the worker as processes of their own with their default settings. The agent
-  answers at once with about 260 bytes of JSON; all connections are kept alive.
+  C is Perdure over HTTP: the API and the worker as processes of their own with their default settings. C1 is both in
+  one process (\`npm run serve\`), whose CPU is under "worker". The agent answers at once with about 260 bytes of JSON;
+  all connections are kept alive.
 - B's worker has the settings of Perdure's: as many activities at a time, and no gRPC compression, which would cost both
   about as much (the SDK compresses unless told not to).
 - "answer" is the time to the HTTP answer, or to the return of \`execute()\` or \`start()\`. \`execute()\` returns when the

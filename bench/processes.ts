@@ -14,6 +14,8 @@ export interface Stand {
   apiUrl: string;
   /** All of them; `apiUrl` is the first. */
   apiUrls: string[];
+  /** API and worker in one process, with a task queue of its own; empty without `withServe`. */
+  serveUrl: string;
   baselineTaskQueue: string;
   apis: Part[];
   workers: Part[];
@@ -29,24 +31,26 @@ export interface StandOptions {
   apis?: number;
   workers?: number;
   withBaseline?: boolean;
+  withServe?: boolean;
   /** Of API and worker. */
   env?: Record<string, string>;
   /** One that runs already; it is not stopped. */
   temporal?: Stand['temporal'];
 }
 
-export const PROCESS_NAMES = ['server', 'api', 'worker', 'bare worker', 'agent', 'client'] as const;
+export const PROCESS_NAMES = ['server', 'api', 'worker', 'serve', 'bare worker', 'agent', 'client'] as const;
 export type ProcessName = (typeof PROCESS_NAMES)[number];
 
 export const NODE_NAME = 'bench';
 const BASELINE_TASK_QUEUE = 'bench-baseline';
+const SERVE_TASK_QUEUE = 'bench-serve';
 
 /** @param stopAtEnd is told before anything starts: whoever is interrupted meanwhile must leave nothing behind. */
 export async function startStand(
   options: StandOptions = {},
   stopAtEnd: (stand: { stop: () => Promise<void> }) => void = () => undefined,
 ): Promise<Stand> {
-  const { apis: apiCount = 1, workers: workerCount = 1, withBaseline = true } = options;
+  const { apis: apiCount = 1, workers: workerCount = 1, withBaseline = true, withServe = false } = options;
   const started: { stop: () => Promise<void> }[] = [];
   let stopping: Promise<void> | undefined;
   const stopParts = async () => {
@@ -84,15 +88,28 @@ export async function startStand(
     const workers: Part[] = [];
     while (workers.length < workerCount)
       workers.push(await start('worker/main.ts', { ...env, PERDURE_PUBLIC_URL: apiUrl }));
+    const servePort = await freePort();
+    const serveUrl = withServe ? `http://127.0.0.1:${servePort}` : '';
+    const serve = withServe
+      ? await start('serve/main.ts', {
+          ...env,
+          HOST: '127.0.0.1',
+          PORT: String(servePort),
+          PERDURE_TASK_QUEUE: SERVE_TASK_QUEUE,
+          PERDURE_PUBLIC_URL: serveUrl,
+        })
+      : undefined;
     const baseline = withBaseline ? await start('bench/baseline-worker.ts', baselineEnv(temporal.address)) : undefined;
     await baseline?.message();
     for (const url of apiUrls) await untilReady(`${url}/ready`, [...apis, ...workers]);
+    if (serve) await untilReady(`${serveUrl}/ready`, [serve]);
 
     return {
       temporal,
       agentUrl,
       apiUrl,
       apiUrls,
+      serveUrl,
       baselineTaskQueue: BASELINE_TASK_QUEUE,
       apis,
       workers,
@@ -101,6 +118,7 @@ export async function startStand(
         server: [temporal.pid],
         api: apis.map((part) => part.pid),
         worker: workers.map((part) => part.pid),
+        serve: serve ? [serve.pid] : [],
         'bare worker': baseline ? [baseline.pid] : [],
         agent: [agent.pid],
         client: [process.pid],

@@ -15,10 +15,13 @@ export const SUBJECTS = {
   direct: 'A direct agent call',
   bareCall: 'B bare SDK, one activity: execute()',
   perdureCall: 'C Perdure sync',
+  serveCall: 'C1 Perdure in one process, sync',
   bareBoth: 'B bare SDK, two activities: execute()',
   perdureBoth: 'C Perdure sync + webhook',
+  serveBoth: 'C1 Perdure in one process, sync + webhook',
   bareStart: 'B bare SDK, two activities: start()',
   perdureStart: 'C Perdure async submit + webhook',
+  serveStart: 'C1 Perdure in one process, async submit + webhook',
   describe: 'B describe() of a running execution',
   poll: 'C Perdure GET of a watched, running execution',
   restateBoth: 'D Restate call + webhook',
@@ -47,7 +50,7 @@ export interface Subjects {
 const CLOSE_DEADLINE_MS = 5_000;
 
 export async function createSubjects(stand: Stand, peers: readonly Peer[] = []): Promise<Subjects> {
-  const { agentUrl, apiUrls, baselineTaskQueue: taskQueue } = stand;
+  const { agentUrl, apiUrls, serveUrl, baselineTaskQueue: taskQueue } = stand;
   const http = createBenchClient();
   const { send } = http;
   const receiver = await startReceiver();
@@ -58,9 +61,9 @@ export async function createSubjects(stand: Stand, peers: readonly Peer[] = []):
   const bareUrl = `${agentUrl}/reasoners/echo`;
 
   let submits = 0;
-  const submit = async (path: string, wanted: number, webhookUrl?: string) => {
+  const nextApi = () => apiUrls[submits++ % apiUrls.length] ?? '';
+  const submit = async (path: string, wanted: number, webhookUrl?: string, api = nextApi()) => {
     const webhook = webhookUrl === undefined ? undefined : { url: webhookUrl, secret: WEBHOOK_SECRET };
-    const api = apiUrls[submits++ % apiUrls.length];
     const { status, executionId, text } = await send(`${api}/api/v1/${path}`, { input, webhook });
     if (status !== wanted) throw new Error(`HTTP ${status} instead of ${wanted}: ${text.slice(0, 200)}`);
     return executionId;
@@ -105,6 +108,7 @@ export async function createSubjects(stand: Stand, peers: readonly Peer[] = []):
         return { ...turn, workflowId };
       },
       perdureCall: () => timed(() => submit(`execute/${NODE_NAME}.echo`, 200)),
+      serveCall: () => timed(() => submit(`execute/${NODE_NAME}.echo`, 200, undefined, serveUrl)),
 
       bareBoth: () =>
         withWebhook(async (webhookUrl) => {
@@ -113,6 +117,7 @@ export async function createSubjects(stand: Stand, peers: readonly Peer[] = []):
           return options.workflowId;
         }),
       perdureBoth: () => withWebhook((webhookUrl) => submit(`execute/${NODE_NAME}.echo`, 200, webhookUrl)),
+      serveBoth: () => withWebhook((webhookUrl) => submit(`execute/${NODE_NAME}.echo`, 200, webhookUrl, serveUrl)),
 
       bareStart: () =>
         withWebhook(async (webhookUrl) => {
@@ -121,6 +126,8 @@ export async function createSubjects(stand: Stand, peers: readonly Peer[] = []):
           return options.workflowId;
         }),
       perdureStart: () => withWebhook((webhookUrl) => submit(`execute/async/${NODE_NAME}.echo`, 202, webhookUrl)),
+      serveStart: () =>
+        withWebhook((webhookUrl) => submit(`execute/async/${NODE_NAME}.echo`, 202, webhookUrl, serveUrl)),
 
       describe: () => timed(async () => void (await client.workflow.getHandle(held).describe())),
       poll: () => timed(async () => void (await send(`${stand.apiUrl}/api/v1/executions/${held}`))),

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { httpClient } from './system.ts';
@@ -20,6 +21,8 @@ export interface Killable {
   pid: () => number;
   /** As a crash does it; resolves when the process is gone. */
   kill: () => Promise<void>;
+  /** In order; the exit code. */
+  stop: () => Promise<number | null>;
   start: () => Promise<void>;
 }
 
@@ -32,6 +35,24 @@ export interface ProcessOptions {
 }
 
 export async function startProcesses(t: Pick<TestContext, 'after'>, options: ProcessOptions): Promise<Processes> {
+  const { url, env, client, isReady } = await setUp(options);
+  const { nodeArguments = { api: fromSource('api/main.ts'), worker: fromSource('worker/main.ts') } } = options;
+  const api = killable(t, nodeArguments.api, env, isReady('/health'));
+  const worker = killable(t, nodeArguments.worker, env, isReady('/ready'));
+  await api.start();
+  await worker.start();
+  return { url, worker, api, ...client };
+}
+
+/** API and worker as one process. */
+export async function startServe(t: Pick<TestContext, 'after'>, options: Omit<ProcessOptions, 'nodeArguments'>) {
+  const { url, env, client, isReady } = await setUp(options);
+  const process = killable(t, fromSource('serve/main.ts'), env, isReady('/ready'));
+  await process.start();
+  return { url, process, ...client };
+}
+
+async function setUp(options: ProcessOptions) {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const env = {
@@ -50,18 +71,13 @@ export async function startProcesses(t: Pick<TestContext, 'after'>, options: Pro
     PERDURE_WEBHOOK_TIMEOUT_MS: '3000',
     ...options.env,
   };
-  const { nodeArguments = { api: fromSource('api/main.ts'), worker: fromSource('worker/main.ts') } } = options;
   const client = httpClient(url);
   const isReady = (path: string) => () =>
     client.get(path).then(
       ({ status }) => status === 200,
       () => false,
     );
-  const api = killable(t, nodeArguments.api, env, isReady('/health'));
-  const worker = killable(t, nodeArguments.worker, env, isReady('/ready'));
-  await api.start();
-  await worker.start();
-  return { url, worker, api, ...client };
+  return { url, env, client, isReady };
 }
 
 function fromSource(script: string): string[] {
@@ -86,6 +102,12 @@ export function killable(
   return {
     pid: () => child?.pid ?? 0,
     kill,
+    stop: async () => {
+      if (!child || child.exitCode !== null) return child?.exitCode ?? null;
+      const gone = once(child, 'exit') as Promise<[number | null]>;
+      child.kill('SIGTERM');
+      return (await gone)[0];
+    },
     start: async () => {
       child = spawn(process.execPath, nodeArguments, {
         cwd: ROOT,

@@ -1,0 +1,37 @@
+import type { Client } from '@temporalio/client';
+import { ConfigError } from '../common/environment.ts';
+import type { Logger } from '../common/logger.ts';
+import type { ApiConfig } from './config.ts';
+import { createApi } from './create-api.ts';
+import { listen } from './server.ts';
+import { connectTemporal } from './temporal.ts';
+
+export interface ServedApi {
+  /** Takes no new requests, lets those under way end within a grace, and leaves Temporal. */
+  close: () => Promise<void>;
+}
+
+const SHUTDOWN_GRACE_MS = 10_000;
+
+/**
+ * Serves the API until it is closed.
+ * @param starter starts the workflows instead of a client of the API's own
+ * @throws ConfigError when the port is in use
+ */
+export async function serveApi(config: ApiConfig, logger: Logger, starter?: Client): Promise<ServedApi> {
+  const temporal = connectTemporal(config.temporal);
+  const { app, watchers } = createApi(config, { ...temporal, ...(starter && { starter }) }, logger);
+  const server = await listen(app, config).catch((err: NodeJS.ErrnoException) => {
+    if (err.code === 'EADDRINUSE')
+      throw new ConfigError(`port ${config.port} is in use: stop what uses it, or set PORT`);
+    throw err;
+  });
+  logger.info({ host: config.host, port: server.port, namespace: config.temporal.namespace }, 'api listens');
+  return {
+    close: async () => {
+      await server.close(SHUTDOWN_GRACE_MS);
+      watchers.close();
+      await temporal.close();
+    },
+  };
+}
