@@ -52,7 +52,8 @@ export function createProjection(
   let workflowTime = '';
   /** When workflow code ran for the first time, which is when it called the agent. */
   let firstTaskTime: string | undefined;
-  const activityTypes = new Map<string, string>();
+  /** Deliveries by the event that scheduled them: the number of the last attempt there can be. */
+  const deliveries = new Map<string, number>();
 
   async function decode<T>(payloads: Payloads | null | undefined): Promise<T | undefined> {
     let list = payloads?.payloads ?? [];
@@ -99,16 +100,21 @@ export function createProjection(
   async function activityScheduled(into: ExecutionState, event: HistoryEvent): Promise<void> {
     const { activityType, input } = event.activityTaskScheduledEventAttributes ?? {};
     const name = activityType?.name as keyof Activities | undefined;
-    activityTypes.set(String(event.eventId), name ?? '');
     switch (name) {
       case 'callAgent':
       case 'followAgentCall':
         append(into, { kind: 'running', at: firstTaskTime ?? workflowTime, lane: 'activity' });
         return;
-      case 'deliverWebhook':
+      case 'deliverWebhook': {
+        const delivery = await decode<WebhookDelivery>(input);
+        if (!delivery) return;
+        deliveries.set(String(event.eventId), delivery.attemptsBefore + delivery.maximumAttempts);
+        if (!into.outcome) append(into, { kind: 'outcome', outcome: delivery.outcome });
+        return;
+      }
       case 'tellAgentCancelled': {
-        const told = into.outcome ? undefined : await decode<WebhookDelivery | CancelNotice>(input);
-        if (told) append(into, { kind: 'outcome', outcome: told.outcome });
+        const notice = into.outcome ? undefined : await decode<CancelNotice>(input);
+        if (notice) append(into, { kind: 'outcome', outcome: notice.outcome });
         return;
       }
       case 'beginAgentCall': // a local activity: it is recorded as a marker
@@ -128,8 +134,10 @@ export function createProjection(
     scheduledEventId: unknown,
     last: () => Promise<WebhookAttempt | undefined>,
   ): Promise<void> {
-    if (activityTypes.get(String(scheduledEventId)) !== 'deliverWebhook') return;
-    const attempt = (await last()) ?? interruptedAttempt(into.webhookEvents.length + 1);
+    const lastNumber = deliveries.get(String(scheduledEventId));
+    if (lastNumber === undefined) return;
+    // One that says nothing is given up only when no attempt is left.
+    const attempt = (await last()) ?? interruptedAttempt(lastNumber);
     append(into, { kind: 'webhook-attempt', attempt });
   }
 

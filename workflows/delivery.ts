@@ -26,6 +26,7 @@ export async function deliver(state: ExecutionState, policy: ExecutionPolicy['we
     },
   });
   const { executionId, runId, target } = state;
+  const attemptsBefore = state.webhookEvents.length;
   try {
     const attempt = await deliverWebhook({
       executionId,
@@ -33,20 +34,21 @@ export async function deliver(state: ExecutionState, policy: ExecutionPolicy['we
       target,
       webhook,
       outcome,
-      attemptsBefore: state.webhookEvents.length,
+      attemptsBefore,
       maximumAttempts: policy.maximumAttempts,
       timeoutMs: policy.attemptTimeoutMs,
     });
     append(state, { kind: 'webhook-attempt', attempt });
     return true;
   } catch (err) {
-    append(state, { kind: 'webhook-attempt', attempt: lastAttempt(err, state) });
+    append(state, { kind: 'webhook-attempt', attempt: lastAttempt(err, attemptsBefore + policy.maximumAttempts) });
     return false;
   }
 }
 
-function lastAttempt(err: unknown, state: ExecutionState): WebhookAttempt {
+/** @param last number of the last attempt there can be: only after that does Temporal give up one that says nothing */
+function lastAttempt(err: unknown, last: number): WebhookAttempt {
   const cause = causeOf(err);
   const [attempt] = cause instanceof ApplicationFailure ? ((cause.details ?? []) as [WebhookAttempt?]) : [];
-  return attempt ?? interruptedAttempt(state.webhookEvents.length + 1);
+  return attempt ?? interruptedAttempt(last);
 }

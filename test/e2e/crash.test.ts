@@ -123,6 +123,32 @@ test('the time limit passes while no worker runs: a timeout, whatever was to com
   isHanging = false;
 });
 
+test('the worker is killed in every attempt at a webhook: all of them are in the log', async (t) => {
+  const env = { PERDURE_WEBHOOK_MAX_ATTEMPTS: '2', PERDURE_WEBHOOK_TIMEOUT_MS: '100' };
+  const receiver = await httpServer(t, () => undefined);
+  const own = await startProcesses(t, { address: temporal.address, agentNodes: { accepting: accepting.url }, env });
+  const { body } = await own.post('/api/v1/execute/async/accepting.work', {
+    webhook: { url: receiver.url, secret: 's' },
+  });
+  const id = String(body.execution_id);
+  await accepting.waitFor(1, isCallOf(id));
+  assert.equal((await accepting.report(id, { status: 'succeeded', result: 1 })).status, 200);
+  for (const attempt of [1, 2]) {
+    await receiver.waitFor(attempt);
+    await own.worker.kill();
+    await own.worker.start();
+  }
+  let view = await own.end(id);
+  while (view.webhook_events.length === 0) view = await own.get(body.links.self).then((answer) => answer.body);
+  assert.deepEqual(
+    view.webhook_events.map(({ attempt, error }: { attempt: number; error: string }) => [attempt, error.split(':')[0]]),
+    [
+      [1, 'interrupted'],
+      [2, 'interrupted'],
+    ],
+  );
+});
+
 test('the API is killed during a sync wait: the execution goes on, and the same key finds it', async () => {
   const headers = { 'Idempotency-Key': 'api-killed', 'X-Run-ID': 'run_api_killed' };
   const cut = processes.post('/api/v1/execute/accepting.work', { input: { n: 1 } }, headers).catch(() => 'cut');
