@@ -84,7 +84,7 @@ function contextOf(plan: Plan, started: Stoppable[]): Context {
     plan,
     say,
     stopAtEnd,
-    startStand: (options) => startStand(options, stopAtEnd),
+    startStand: (options) => startStand({ profiles: plan.profiles, ...options }, stopAtEnd),
     startPeers: async () => {
       if (!plan.withPeers) return { peers: [], notes: ['Peers: not in this run (`--peers`)'] };
       const set = await startPeers(say);

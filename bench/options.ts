@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from '../test/support/temporal.ts';
 import { PEER_OF, SUBJECTS } from './subjects.ts';
@@ -28,6 +28,7 @@ ports, and measures them in alternating blocks. Writes bench/RESULTS.md, one sec
   --concurrency LIST   cost: default 1,16,64
   --only LIST          cost: subjects, of
                        ${Object.keys(SUBJECTS).join(', ')}
+  --cpu-prof DIR       CPU profiles of all Node processes, a file per thread, for Chrome's DevTools. Costs time itself
   --out FILE           where the report goes ("-": only print it)
   --help               this text
 `;
@@ -44,6 +45,7 @@ export function readPlan(args: string[]): Plan | undefined {
       seconds: { type: 'string' },
       concurrency: { type: 'string' },
       only: { type: 'string' },
+      'cpu-prof': { type: 'string' },
       out: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -59,6 +61,7 @@ export function readPlan(args: string[]): Plan | undefined {
     seconds: Number(values.seconds ?? (quick ? 1 : 3)),
     concurrencies: (values.concurrency ?? (quick ? '1,16' : '1,16,64')).split(',').map(Number),
     subjects: values.only?.split(',').map(toSubject),
+    profiles: values['cpu-prof'] === undefined ? undefined : resolve(values['cpu-prof']),
     out: out === '-' ? undefined : out,
   };
   const peerSubject = plan.subjects?.find((name) => PEER_OF[name] !== undefined);

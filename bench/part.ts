@@ -19,9 +19,13 @@ export interface Part {
 const READY_DEADLINE_MS = 60_000;
 const STOP_GRACE_MS = 5_000;
 
-/** A script of ours, or of a peer. */
-export function startScript(script: string, env: Record<string, string> = {}): Part {
-  return startPart(script, process.execPath, ['--import', 'tsx', script], {
+/**
+ * A script of ours, or of a peer.
+ * @param profiles folder that takes a CPU profile of each of its threads when it ends
+ */
+export function startScript(script: string, env: Record<string, string> = {}, profiles?: string): Part {
+  const nodeOptions = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
+  return startPart(script, process.execPath, [...nodeOptions, '--import', 'tsx', script], {
     cwd: ROOT,
     env: { ...inheritedEnvironment(), ...env },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

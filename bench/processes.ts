@@ -36,6 +36,8 @@ export interface StandOptions {
   env?: Record<string, string>;
   /** One that runs already; it is not stopped. */
   temporal?: Stand['temporal'];
+  /** Folder for CPU profiles of all Node processes. */
+  profiles?: string | undefined;
 }
 
 export const PROCESS_NAMES = ['server', 'api', 'worker', 'serve', 'bare worker', 'agent', 'client'] as const;
@@ -64,7 +66,7 @@ export async function startStand(
     await part.stop();
     throw new Error('interrupted');
   };
-  const start = (script: string, env?: Record<string, string>) => keep(startScript(script, env));
+  const start = (script: string, env?: Record<string, string>) => keep(startScript(script, env, options.profiles));
 
   try {
     const temporal = options.temporal ?? (await keep(await startDevServer()));

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { SUITE_NAMES } from './suite.ts';
 
 const TITLE = '# Benchmark results';
-const MARKER = /^<!-- suite: ([a-z-]+) -->$/m;
+const MARKER = /^<!-- suite: ([a-z0-9-]+) -->$/m;
 
 /** Text by the name of what made it: a suite, or another program that keeps its results here. */
 export type Sections = Record<string, string>;

@@ -29,6 +29,8 @@ export interface Plan {
   seconds: number;
   concurrencies: number[];
   subjects: SubjectName[] | undefined;
+  /** Where CPU profiles go, if they are wanted. */
+  profiles: string | undefined;
   out: string | undefined;
 }
 

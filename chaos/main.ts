@@ -2,8 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { saveSection } from '../bench/results.ts';
 import { ROOT } from '../test/support/temporal.ts';
 import { balanceOf } from './balance.ts';
 import { FAULT_NAMES, selectFaults } from './faults.ts';
@@ -19,7 +20,7 @@ Starts Temporal, two APIs and two workers as real processes on this machine, and
 around them; then checks from what was seen that Perdure kept its promises. Everything listens on loopback only.
 
   --short            about two minutes, every fault at least once (the default)
-  --long             at least 15000 executions, every fault many times
+  --long             15750 executions, of which over 15000 are acknowledged and end; every fault many times
   --seed N           the same seed gives the same plan (default: drawn, and printed)
   --executions N     how many executions
   --rate R           submits per second
@@ -28,6 +29,7 @@ around them; then checks from what was seen that Perdure kept its promises. Ever
   --live S           how long after the last fault everything may take to end (default: 60)
   --root DIR         the checkout whose api/ and worker/ are run (default: this one)
   --out FILE         where a Markdown section with the results is written
+  --save             keep that section in bench/RESULTS.md, one per seed
   --logs DIR         where the logs of the processes are kept (default: nowhere)
   --help             this text
 
@@ -56,6 +58,7 @@ const { values } = parseArgs({
     root: { type: 'string', default: ROOT },
     live: { type: 'string' },
     out: { type: 'string' },
+    save: { type: 'boolean', default: false },
     logs: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -75,7 +78,7 @@ process.exit(
 
 async function main(): Promise<number> {
   const preset = values.long
-    ? { executions: 15_000, rate: 20, rounds: 8, inFlight: 80 }
+    ? { executions: 15_750, rate: 20, rounds: 8, inFlight: 80 }
     : { executions: 240, rate: 4, rounds: 1, inFlight: 30 };
   const options = {
     seed: number('seed', Math.floor(Math.random() * 1e9)),
@@ -117,6 +120,7 @@ async function main(): Promise<number> {
   for (const flaw of balance.flaws) say(`void: ${flaw}`);
   process.stdout.write(`\n${markdown(result)}\n\n${summaryLine(result)}\n`);
   if (values.out !== undefined) await writeFile(values.out, `${markdown(result)}\n`);
+  if (values.save) await saveSection(join(ROOT, 'bench', 'RESULTS.md'), `chaos-${plan.seed}`, markdown(result));
   // A broken promise is one, whatever else there is to say about the run.
   if (violations.length > 0) return BROKEN;
   return balance.flaws.length > 0 ? VOID : KEPT;

@@ -12,6 +12,9 @@ import type { Ledger } from './ledger.ts';
 import type { PlannedExecution } from './plan.ts';
 import { hasSecret, webhookSecrets } from './secrets.ts';
 
+/** An answer that leaves at the very end of the time of an attempt may be heard or not. */
+const READ_PATIENCE_MS = 1_000;
+
 export interface Receivers {
   port: number;
   close: () => Promise<void>;
@@ -79,10 +82,13 @@ export async function startReceivers(deps: ReceiversDeps): Promise<Receivers> {
     });
 
     // The answer waits for the read: as long as it does, what comes after the delivery cannot be in history.
-    const found = await deps
-      .holdsOutcome(id, { status: payload.status, completed_at: payload.completed_at })
-      .then((holds) => (holds ? ('in-history' as const) : ('not-in-history' as const)))
-      .catch(() => 'unreadable' as const);
+    const found = await Promise.race([
+      deps
+        .holdsOutcome(id, { status: payload.status, completed_at: payload.completed_at })
+        .then((holds) => (holds ? ('in-history' as const) : ('not-in-history' as const)))
+        .catch(() => 'unreadable' as const),
+      sleep(READ_PATIENCE_MS, 'unreadable' as const),
+    ]);
     ledger.add(n, { kind: 'webhook-read', delivery, found });
     if (planned.receiverAsks) await deps.ask(n, id);
     await answer(n, delivery, attempt === 1 || planned.receiver === 'down' ? planned.receiver : 'take', response);

@@ -103,7 +103,7 @@ export function markdown(run: RunFacts): string {
   }
   const spans = Object.entries(SPANS).map(([name, value]) => `\`${name}=${value}\``);
   return [
-    '## Fault run',
+    `## Fault run, seed ${plan.seed}`,
     '',
     '```',
     summaryLine(run),
