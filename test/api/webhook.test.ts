@@ -130,7 +130,8 @@ describe('a webhook', { concurrency: 6 }, () => {
   for (const [status, error, end] of ENDINGS) {
     test(`a webhook tells an execution that ended as ${status} with every field`, async (t) => {
       const receiver = await webhookReceiver(t, 200);
-      const limit = status === 'timeout' ? { timeout_ms: 300 } : {};
+      // Longer than a busy machine takes to call the agent.
+      const limit = status === 'timeout' ? { timeout_ms: 2000 } : {};
       const id = await submit('slow.work', { url: receiver.url }, limit);
       await slow.waitFor(1, isCallOf(id));
       await end(id);
