@@ -3,7 +3,7 @@ import type { CommonConfig } from '../common/environment.ts';
 
 export interface TemporalConnections {
   client: Client;
-  /** Starts workflows instead of `client`, which has to be on the connection of a worker in this process. */
+  /** Starts the workflows in place of `client`: one on the connection of a worker in this process. */
   starter?: Client;
   /** For following histories: it does not retry, so that a watcher knows at once that it is cut off. */
   following: Connection;

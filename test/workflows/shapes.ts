@@ -31,7 +31,8 @@ interface Behaviour {
   recovers?: boolean;
 }
 
-const PATIENCE_MS = 500;
+/** Longer than a busy machine takes for a prompt answer, and well within a workflow task. */
+const PATIENCE_MS = 1_200;
 
 export async function shapeBench(t: Pick<TestContext, 'after'>): Promise<ShapeBench> {
   const accepting = await acceptingAgent(t);
