@@ -243,8 +243,8 @@ export const MUTATIONS: Mutation[] = [
     ],
     faults: 'kill-worker@acknowledged-long-ago',
     caughtBy: 'I3',
-    rounds: 2,
-    executions: 60,
+    rounds: 4,
+    executions: 160,
   },
   {
     name: 'handed-over-called-again',
