@@ -118,9 +118,10 @@ async function main(): Promise<number> {
   if (violations.length > 0 || balance.unknown.length > 0)
     process.stdout.write(`\n${violationsText(result, runAgain(options))}\n`);
   for (const flaw of balance.flaws) say(`void: ${flaw}`);
-  process.stdout.write(`\n${markdown(result)}\n\n${summaryLine(result)}\n`);
-  if (values.out !== undefined) await writeFile(values.out, `${markdown(result)}\n`);
-  if (values.save) await saveSection(join(ROOT, 'bench', 'RESULTS.md'), `chaos-${plan.seed}`, markdown(result));
+  const section = markdown(result);
+  process.stdout.write(`\n${section}\n\n${summaryLine(result)}\n`);
+  if (values.out !== undefined) await writeFile(values.out, `${section}\n`);
+  if (values.save) await saveSection(join(ROOT, 'bench', 'RESULTS.md'), `chaos-${plan.seed}`, section);
   // A broken promise is one, whatever else there is to say about the run.
   if (violations.length > 0) return BROKEN;
   return balance.flaws.length > 0 ? VOID : KEPT;

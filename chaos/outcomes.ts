@@ -125,8 +125,8 @@ function hasNoTimeLeft({ planned, facts }: Case): boolean {
     ...factsOf(facts, 'agent-answered').filter(({ retryable }) => retryable),
     ...factsOf(facts, 'agent-cut'),
   ];
-  const [last] = failures.toSorted((a, b) => b.at - a.at);
-  return last !== undefined && last.at + Number(SPANS.PERDURE_AGENT_RETRY_MAX_MS) >= submittedAt + limitOf(planned);
+  const lastAt = Math.max(...failures.map(({ at }) => at));
+  return lastAt + Number(SPANS.PERDURE_AGENT_RETRY_MAX_MS) >= submittedAt + limitOf(planned);
 }
 
 function limitOf({ timeoutMs = Infinity, way }: Case['planned']): number {

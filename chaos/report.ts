@@ -58,12 +58,11 @@ export function summaryLine(run: RunFacts): string {
 function recoveriesOf(facts: readonly Fact[], disturbances: readonly Disturbance[]): number[] {
   const kills = disturbances.filter(({ how }) => how === 'killed');
   return [...byExecution(facts).values()].flatMap((own) => {
-    const submittedAt = own.find(({ kind }) => kind === 'submit-sent')?.at;
-    const told = own.find((fact) => fact.kind === 'told');
+    const [submitted] = factsOf(own, 'submit-sent');
+    const [told] = factsOf(own, 'told');
     // Who was cut off without a key asks no more: when such an execution ended, nobody saw.
-    if (submittedAt === undefined || told?.kind !== 'told' || told.channel === 'temporal') return [];
-    const toldAt = told.at;
-    return kills.filter(({ from, to }) => submittedAt < from && toldAt > to).map(({ to }) => toldAt - to);
+    if (!submitted || !told || told.channel === 'temporal') return [];
+    return kills.filter(({ from, to }) => submitted.at < from && told.at > to).map(({ to }) => told.at - to);
   });
 }
 

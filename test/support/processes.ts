@@ -92,22 +92,19 @@ export function killable(
 ): Killable {
   const script = nodeArguments.at(-1);
   let child: ChildProcess | undefined;
-  const kill = async () => {
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child?.once('exit', resolve));
-    child.kill('SIGKILL');
-    await gone;
+  const endBy = async (signal: NodeJS.Signals): Promise<number | null> => {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const gone = once(child, 'exit') as Promise<[number | null]>;
+    child.kill(signal);
+    const [exitCode] = await gone;
+    return exitCode;
   };
+  const kill = async () => void (await endBy('SIGKILL'));
   t.after(kill);
   return {
     pid: () => child?.pid ?? 0,
     kill,
-    stop: async () => {
-      if (!child || child.exitCode !== null) return child?.exitCode ?? null;
-      const gone = once(child, 'exit') as Promise<[number | null]>;
-      child.kill('SIGTERM');
-      return (await gone)[0];
-    },
+    stop: () => endBy('SIGTERM'),
     start: async () => {
       child = spawn(process.execPath, nodeArguments, {
         cwd: ROOT,
