@@ -55,7 +55,7 @@ export function checkCalls({ planned: { n }, facts, disturbances }: Case): Viola
   /** Taken up by a process that was stopped before it could make the call, and made it when it came to. */
   function wasStopped({ caller, at }: Called): boolean {
     return disturbances.some(
-      ({ what, how, to }) => what === caller && how === 'stopped' && at >= to && at <= to + ON_ITS_WAY_MS,
+      ({ whats, how, to }) => whats.includes(caller) && how === 'stopped' && at >= to && at <= to + ON_ITS_WAY_MS,
     );
   }
 }

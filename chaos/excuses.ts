@@ -18,10 +18,6 @@ export function disturbed(
   to: number,
   graceMs = GRACE_MS,
 ): Disturbance | undefined {
-  return disturbances.find(
-    ({ what, from: began, to: ended }) =>
-      began <= to &&
-      ended + graceMs >= from &&
-      [...whats, MACHINE].some((one) => what === one || what.startsWith(`${one}-`)),
-  );
+  const isMeant = (what: string) => [...whats, MACHINE].some((one) => what === one || what.startsWith(`${one}-`));
+  return disturbances.find((one) => one.from <= to && one.to + graceMs >= from && one.whats.some(isMeant));
 }

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { nameOf } from './faults.ts';
+import { LINKS, nameOf } from './faults.ts';
 import type { KillPoint, SystemFault } from './faults.ts';
 import { clock } from './ledger.ts';
 import type { Disturbance, Fact, Ledger } from './ledger.ts';
 import { LANES, laneOf } from './plan.ts';
 import type { Plan, PlannedExecution, PlannedFault } from './plan.ts';
+import type { Proxy } from './proxy.ts';
 import type { Part, Stand } from './stand.ts';
 
 export interface InjectDeps {
@@ -25,6 +26,7 @@ const LONG_AGO_MS = 4_500;
 /** An API is killed so long after its request was sent: before, while or after Temporal gets it. */
 const SUBMIT_MAX_MS = 12;
 const RECENT_FACTS = 5_000;
+/** Not more for a worker than receivers let a signature's timestamp differ. */
 const SKEW_MS = { api: 3_600_000, worker: 120_000 } as const;
 
 /** Does to the system what is planned. Resolves when every fault has happened and all is well again. */
@@ -69,12 +71,12 @@ async function inject(
       if (fault.process === 'temporal') return stopTemporal(deps, planned);
       return stopPart(deps, planned, await whenUp(stand[fault.process][planned.index]));
     case 'skew':
-      return skewPart(deps, planned, await whenUp(stand[fault.process][planned.index]), SKEW_MS[fault.process]);
+      return skewPart(deps, planned, await whenUp(stand[fault.process][planned.index]));
     case 'disk-full':
       return fillDisk(deps, planned);
     case 'link': {
       const proxies = stand.links[fault.link];
-      const done = deps.ledger.disturb({ fault: nameOf(fault), what: `link:${fault.link}`, how: fault.mode });
+      const done = deps.ledger.disturb({ fault: nameOf(fault), whats: linksThrough(stand, proxies), how: fault.mode });
       for (const proxy of proxies) await proxy.misbehave(fault.mode);
       await sleep(planned.lastsMs);
       for (const proxy of proxies) await proxy.misbehave(undefined);
@@ -95,11 +97,12 @@ async function victims(
   // One that serves has to be left, or, where both are meant, both have to be there to be killed.
   await waitFor(() => parts.every((part) => part.isUp()));
   const kill = (part: Part) => {
-    const done = ledger.disturb({ fault: nameOf(planned.fault), what: part.name(), how: 'killed' });
+    const done = ledger.disturb({ fault: nameOf(planned.fault), whats: part.names(), how: 'killed' });
     part.signal('SIGKILL');
     return { part, done };
   };
-  const named = (name: string) => parts.filter((part) => part.name() === name || part.name().startsWith(`${name}#`));
+  const named = (name: string) =>
+    parts.filter((part) => part.names().some((own) => own === name || own.startsWith(`${name}#`)));
   const planOf = (n: number): PlannedExecution | undefined => deps.plan.executions[n];
 
   switch (at) {
@@ -194,22 +197,23 @@ async function restart(part: Part, done: Disturbance, afterMs: number): Promise<
 }
 
 async function stopPart({ ledger }: InjectDeps, planned: PlannedFault, part: Part): Promise<void> {
-  const done = ledger.disturb({ fault: nameOf(planned.fault), what: part.name(), how: 'stopped' });
+  const done = ledger.disturb({ fault: nameOf(planned.fault), whats: part.names(), how: 'stopped' });
   part.signal('SIGSTOP');
   await sleep(planned.lastsMs);
   part.signal('SIGCONT');
   done.to = clock();
 }
 
-async function skewPart({ ledger }: InjectDeps, planned: PlannedFault, part: Part, skewMs: number): Promise<void> {
+async function skewPart({ ledger }: InjectDeps, planned: PlannedFault, part: Part): Promise<void> {
+  const skewMs = part.names().some((name) => name.startsWith('worker')) ? SKEW_MS.worker : SKEW_MS.api;
   const fault = nameOf(planned.fault);
-  const killed = ledger.disturb({ fault, what: part.name(), how: 'killed' });
+  const killed = ledger.disturb({ fault, whats: part.names(), how: 'killed' });
   part.signal('SIGKILL');
   await part.start(skewMs);
   killed.to = clock();
-  const skewed = ledger.disturb({ fault, what: part.name(), how: 'skewed' });
+  const skewed = ledger.disturb({ fault, whats: part.names(), how: 'skewed' });
   await sleep(planned.lastsMs);
-  const killedAgain = ledger.disturb({ fault, what: part.name(), how: 'killed' });
+  const killedAgain = ledger.disturb({ fault, whats: part.names(), how: 'killed' });
   part.signal('SIGKILL');
   skewed.to = clock();
   await part.start();
@@ -222,7 +226,7 @@ async function killTemporal(
   waitsForWork: boolean,
 ): Promise<void> {
   if (waitsForWork) await waitFor(() => ledger.inFlight() >= IN_FLIGHT);
-  const done = ledger.disturb({ fault: nameOf(planned.fault), what: 'temporal', how: 'killed' });
+  const done = ledger.disturb({ fault: nameOf(planned.fault), whats: ['temporal'], how: 'killed' });
   await stand.temporal.kill();
   await sleep(planned.lastsMs);
   await stand.temporal.restart();
@@ -230,7 +234,7 @@ async function killTemporal(
 }
 
 async function stopTemporal({ ledger, stand }: InjectDeps, planned: PlannedFault): Promise<void> {
-  const done = ledger.disturb({ fault: nameOf(planned.fault), what: 'temporal', how: 'stopped' });
+  const done = ledger.disturb({ fault: nameOf(planned.fault), whats: ['temporal'], how: 'stopped' });
   process.kill(stand.temporal.pid, 'SIGSTOP');
   await sleep(planned.lastsMs);
   process.kill(stand.temporal.pid, 'SIGCONT');
@@ -239,11 +243,15 @@ async function stopTemporal({ ledger, stand }: InjectDeps, planned: PlannedFault
 
 async function fillDisk({ ledger, stand }: InjectDeps, planned: PlannedFault): Promise<void> {
   if (!stand.disk) return;
-  const done = ledger.disturb({ fault: nameOf(planned.fault), what: 'temporal', how: 'disk-full' });
+  const done = ledger.disturb({ fault: nameOf(planned.fault), whats: ['temporal'], how: 'disk-full' });
   await stand.disk.fill();
   await sleep(planned.lastsMs);
   await stand.disk.free();
   done.to = clock();
+}
+
+function linksThrough({ links }: Stand, proxies: Proxy[]): string[] {
+  return LINKS.filter((link) => links[link].some((proxy) => proxies.includes(proxy))).map((link) => `link:${link}`);
 }
 
 async function whenUp(part: Part): Promise<Part> {

@@ -75,8 +75,11 @@ export type FactOf<K extends FactKind> = Extract<Fact, { kind: K }>;
 export interface Disturbance {
   /** The name of the planned fault. */
   fault: string;
-  /** `worker-1#2` (process and which start of it), `api-1#1`, `temporal`, `link:worker-agent`, `machine`. */
-  what: string;
+  /**
+   * `worker-1#2` (process and which start of it), `api-1#1`, `temporal`, `link:worker-agent`, `machine`. Several where
+   * one thing is several: a process that is API and worker.
+   */
+  whats: readonly string[];
   how: 'killed' | 'stopped' | 'skewed' | 'cut' | 'delay' | 'blackhole' | 'disk-full' | 'starved';
   from: number;
   /** When all was well again; Infinity until then. */
@@ -171,7 +174,8 @@ export function story(ledger: Pick<Ledger, 'facts' | 'disturbances'>, n: number,
   const own = ledger.facts.filter((fact) => fact.n === n);
   const [first, last] = [own[0]?.at ?? 0, own.at(-1)?.at ?? 0];
   const lines = own.map(({ at, kind, ...rest }) => ({ at, text: `${kind} ${words(rest)}` }));
-  for (const { fault, what, how, from, to } of ledger.disturbances) {
+  for (const { fault, whats, how, from, to } of ledger.disturbances) {
+    const what = whats.join(' = ');
     if (to < first - 5_000 || from > last) continue;
     lines.push({ at: from, text: `  ~ ${what} ${how} (${fault})` });
     if (to !== Infinity) lines.push({ at: to, text: `  ~ ${what} well again (${fault})` });

@@ -27,7 +27,8 @@ around them; then checks from what was seen that Perdure kept its promises. Ever
   --rounds N         how often each fault of the system happens
   --faults LIST      only these, by name or by how their names begin; "none" for none
   --live S           how long after the last fault everything may take to end (default: 60)
-  --root DIR         the checkout whose api/ and worker/ are run (default: this one)
+  --serve            two processes that are API and worker each, instead of two of each
+  --root DIR         the checkout whose code is run (default: this one)
   --out FILE         where a Markdown section with the results is written
   --save             keep that section in bench/RESULTS.md, one per seed
   --logs DIR         where the logs of the processes are kept (default: nowhere)
@@ -54,6 +55,7 @@ const { values } = parseArgs({
     executions: { type: 'string' },
     rate: { type: 'string' },
     rounds: { type: 'string' },
+    serve: { type: 'boolean', default: false },
     faults: { type: 'string' },
     root: { type: 'string', default: ROOT },
     live: { type: 'string' },
@@ -95,7 +97,7 @@ async function main(): Promise<number> {
   );
   const { plan, ledger, notPlanned, startedAt, liveMs } = await run(
     makePlan(options),
-    { root, logFolder: values.logs, maxInFlight: preset.inFlight, liveMs: liveS * 1000 },
+    { root, logFolder: values.logs, isOneProcess: values.serve, maxInFlight: preset.inFlight, liveMs: liveS * 1000 },
     say,
   );
 
@@ -108,20 +110,21 @@ async function main(): Promise<number> {
     balance: balanceOf(plan, facts, disturbances),
     violations: checkInvariants({ executions: plan.executions, facts, disturbances }),
     commit: commitOf(root),
-    rate: options.rate,
+    isOneProcess: values.serve,
+    command: commandOf(options),
     machine: `${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}, Node ${process.versions.node}`,
     date: new Date().toISOString().slice(0, 10),
     liveS: Math.ceil(liveMs / 1000),
     deadlineS: liveS,
   };
   const { balance, violations } = result;
-  if (violations.length > 0 || balance.unknown.length > 0)
-    process.stdout.write(`\n${violationsText(result, runAgain(options))}\n`);
+  if (violations.length > 0 || balance.unknown.length > 0) process.stdout.write(`\n${violationsText(result)}\n`);
   for (const flaw of balance.flaws) say(`void: ${flaw}`);
   const section = markdown(result);
   process.stdout.write(`\n${section}\n\n${summaryLine(result)}\n`);
   if (values.out !== undefined) await writeFile(values.out, `${section}\n`);
-  if (values.save) await saveSection(join(ROOT, 'bench', 'RESULTS.md'), `chaos-${plan.seed}`, section);
+  if (values.save)
+    await saveSection(join(ROOT, 'bench', 'RESULTS.md'), `chaos-${plan.seed}${values.serve ? '-serve' : ''}`, section);
   // A broken promise is one, whatever else there is to say about the run.
   if (violations.length > 0) return BROKEN;
   return balance.flaws.length > 0 ? VOID : KEPT;
@@ -133,19 +136,16 @@ function number(name: 'seed' | 'executions' | 'rate' | 'rounds' | 'live', preset
   return value;
 }
 
-function runAgain({
-  seed,
-  executions,
-  rate,
-  rounds,
-}: {
-  seed: number;
-  executions: number;
-  rate: number;
-  rounds: number;
-}) {
-  const faults = values.faults === undefined ? '' : ` --faults ${values.faults}`;
-  return `npm run chaos -- --seed ${seed} --executions ${executions} --rate ${rate} --rounds ${rounds}${faults}`;
+/** The same plan again, and as many in flight as now. */
+function commandOf({ seed }: { seed: number }): string {
+  const flags = (['long', 'serve'] as const).filter((name) => values[name]);
+  const options = (['executions', 'rate', 'rounds', 'faults'] as const).filter((name) => values[name] !== undefined);
+  return [
+    'npm run chaos --',
+    ...flags.map((name) => `--${name}`),
+    `--seed ${seed}`,
+    ...options.map((name) => `--${name} ${values[name]}`),
+  ].join(' ');
 }
 
 function commitOf(root: string): string {
@@ -154,7 +154,9 @@ function commitOf(root: string): string {
       execFileSync('git', ['-C', root, ...args], { encoding: 'utf8', stdio: 'pipe' }).trim();
     return (
       git('rev-parse', '--short', 'HEAD') +
-      (git('status', '--porcelain', '--', 'api', 'worker', 'workflows', 'activities', 'common') === '' ? '' : '+')
+      (git('status', '--porcelain', '--', 'api', 'worker', 'workflows', 'activities', 'serve', 'common') === ''
+        ? ''
+        : '+')
     );
   } catch {
     return 'unknown';

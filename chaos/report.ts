@@ -17,7 +17,9 @@ export interface RunFacts {
   /** What was planned and cannot be done here. */
   notPlanned: string[];
   commit: string;
-  rate: number;
+  isOneProcess: boolean;
+  /** Makes the same run again. */
+  command: string;
   machine: string;
   date: string;
   liveS: number;
@@ -67,7 +69,7 @@ function recoveriesOf(facts: readonly Fact[], disturbances: readonly Disturbance
 }
 
 /** Every broken promise, and all that is known of the first few executions concerned. */
-export function violationsText({ violations, balance, ledger, plan, startedAt }: RunFacts, runAgain: string): string {
+export function violationsText({ violations, balance, ledger, plan, startedAt, command }: RunFacts): string {
   const lines = violations.map(
     ({ invariant, n, what }) => `${invariant} (${INVARIANTS[invariant]})\n  execution ${n}: ${what}`,
   );
@@ -83,7 +85,7 @@ export function violationsText({ violations, balance, ledger, plan, startedAt }:
   const stories = [...concerned].map(
     (n) => `  execution ${n}, planned: ${JSON.stringify(plan.executions[n])}\n${story(ledger, n, startedAt)}`,
   );
-  return [...lines, '', ...stories, '', `seed ${plan.seed}; again: ${runAgain}`].join('\n');
+  return [...lines, '', ...stories, '', `seed ${plan.seed}; again: ${command}`].join('\n');
 }
 
 function starvedS(disturbances: readonly Disturbance[]): string {
@@ -95,21 +97,21 @@ function starvedS(disturbances: readonly Disturbance[]): string {
 export function markdown(run: RunFacts): string {
   const { plan, ledger, balance, violations } = run;
   const kinds = new Map<string, number>();
-  for (const { what, how } of ledger.disturbances) {
+  for (const { whats, how } of ledger.disturbances) {
     if (how === 'starved') continue;
-    const name = `${what.replace(/-\d+#\d+$/, '')} ${how}`;
+    const name = `${whats.map((what) => what.replace(/-\d+#\d+$/, '')).join('/')} ${how}`;
     kinds.set(name, (kinds.get(name) ?? 0) + 1);
   }
   const spans = Object.entries(SPANS).map(([name, value]) => `\`${name}=${value}\``);
   return [
-    `## Fault run, seed ${plan.seed}`,
+    `## Fault run, seed ${plan.seed}${run.isOneProcess ? ', API and worker in one process' : ''}`,
     '',
     '```',
     summaryLine(run),
     '```',
     '',
     `- Date: ${run.date}`,
-    `- Command: \`npm run chaos -- --seed ${plan.seed} --executions ${plan.atLeast} --rate ${run.rate}\``,
+    `- Command: \`${run.command}\``,
     `- Machine: ${run.machine}`,
     `- Account: ${balance.submitted} submitted = ${balance.ended} ended + ${balance.refused} refused + ${balance.cutOff} cut off`,
     `- Faults of the system: ${[...kinds].map(([name, count]) => `${name} ${count}`).join(', ') || 'none'}`,

@@ -32,6 +32,8 @@ const CLOSE_PARALLEL = 16;
 export interface RunOptions {
   root: string;
   logFolder: string | undefined;
+  /** API and worker in one process each time: `serve/`. */
+  isOneProcess: boolean;
   /** More than this at once would measure the machine, not the system. */
   maxInFlight: number;
   /** The promise of liveness: so long after the last fault everything has ended. */
@@ -41,7 +43,7 @@ export interface RunOptions {
 /** One run: starts everything, lets the plan happen, waits for the end of all of it, and looks at everything once more. */
 export async function run(
   wanted: Plan,
-  { root, logFolder, maxInFlight, liveMs }: RunOptions,
+  { root, logFolder, isOneProcess, maxInFlight, liveMs }: RunOptions,
   say: (line: string) => void,
 ): Promise<Run> {
   const ledger = createLedger();
@@ -57,13 +59,14 @@ export async function run(
     ask: async (n, id) => clients?.ask(n, id),
   });
   try {
-    say('starting Temporal, two APIs and two workers');
+    say(`starting Temporal, two APIs and two workers${isOneProcess ? ', each API and worker in one process' : ''}`);
     stand = await startStand({
       root,
       agentPort: agents.port,
       receiverPort: receivers.port,
       secretHeader: NODE_SECRET,
       logFolder,
+      isOneProcess,
       wantsDisk: wanted.names.includes('disk-full'),
     });
     const { plan, notPlanned } = possible(wanted, stand);

@@ -25,6 +25,7 @@ export interface Stand {
   temporal: TemporalServer;
   disk: SmallDisk | undefined;
   histories: Histories;
+  /** Where API and worker are one process, these are the same two. */
   api: readonly [Part, Part];
   worker: readonly [Part, Part];
   links: Record<Link, Proxy[]>;
@@ -37,14 +38,17 @@ export interface Stand {
 
 /** One process that can die and come back. */
 export interface Part {
-  /** Name and number of this start: `worker-1#2`. */
-  name: () => string;
+  /** With the number of this start: `worker-1#2`; two of one that is API and worker. */
+  names: () => string[];
   pid: () => number;
   isUp: () => boolean;
   signal: (signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT') => void;
   /** Resolves when it serves again. */
   start: (skewMs?: number) => Promise<void>;
 }
+
+/** What a process of Perdure's is, after the folder of its `main.ts`. */
+type Role = 'api' | 'worker' | 'serve';
 
 /** Time is compressed: what takes minutes in production takes seconds here. Printed with the results. */
 export const SPANS = {
@@ -68,13 +72,15 @@ const TASK_QUEUE = 'chaos';
 const SKEW_PRELOAD = fileURLToPath(new URL('clock-skew.mjs', import.meta.url));
 
 export async function startStand(options: {
-  /** The checkout whose `api/` and `worker/` run. */
+  /** The checkout whose `api/`, `worker/` and `serve/` run. */
   root: string;
   agentPort: number;
   receiverPort: number;
   /** A header of the agent node's that must show nowhere. */
   secretHeader: string;
   wantsDisk: boolean;
+  /** Two processes that are API and worker each, instead of two of each. */
+  isOneProcess: boolean;
   /** Where the logs of the processes are kept; else they go with the rest. */
   logFolder: string | undefined;
 }): Promise<Stand> {
@@ -107,10 +113,11 @@ export async function startStand(options: {
     let apiPorts: readonly [number, number] = [0, 0];
     const temporalPort = Number(temporal.address.split(':').at(-1));
     let turn = 0;
+    const toTemporal = [await createProxy(() => temporalPort)];
     const proxies = {
       'client-api': [await createProxy(() => apiPorts[0]), await createProxy(() => apiPorts[1])],
-      'api-temporal': [await createProxy(() => temporalPort)],
-      'worker-temporal': [await createProxy(() => temporalPort)],
+      'api-temporal': toTemporal,
+      'worker-temporal': options.isOneProcess ? toTemporal : [await createProxy(() => temporalPort)],
       'worker-agent': [await createProxy(() => agentPort)],
       'worker-receiver': [await createProxy(() => receiverPort)],
       'agent-api': [await createProxy(() => apiPorts[turn++ % 2 === 0 ? 0 : 1])],
@@ -130,47 +137,41 @@ export async function startStand(options: {
     const logs: string[] = [];
     const logFolder = options.logFolder ?? folder;
     await mkdir(logFolder, { recursive: true });
-    const part = (
-      name: string,
-      own: (name: string) => Record<string, string>,
-      isReady: (pid: number) => Promise<boolean>,
-    ) => createPart({ name, root, logFolder, logs, closers, isReady, env: (named) => ({ ...env, ...own(named) }) });
-    const apiPart = (i: 0 | 1) =>
-      part(
-        `api-${i + 1}`,
-        (name) => ({
-          CHAOS_SCRIPT: 'api/main.ts',
+    const part = (role: Role, i: 0 | 1) =>
+      createPart({
+        script: `${role}/main.ts`,
+        names: (role === 'serve' ? ['api', 'worker'] : [role]).map((name) => `${name}-${i + 1}`),
+        root,
+        logFolder,
+        logs,
+        closers,
+        env: (names) => ({
+          ...env,
           HOST: '127.0.0.1',
           PORT: String(apiPorts[i]),
-          TEMPORAL_ADDRESS: `127.0.0.1:${portOf('api-temporal')}`,
-          PERDURE_AGENT_NODES: agentNodes(urlOf('worker-agent'), name, options.secretHeader),
-        }),
-        () => answersOk(`http://127.0.0.1:${apiPorts[i]}/health`),
-      );
-    const workerPart = (i: 0 | 1) =>
-      part(
-        `worker-${i + 1}`,
-        (name) => ({
-          CHAOS_SCRIPT: 'worker/main.ts',
-          TEMPORAL_ADDRESS: `127.0.0.1:${portOf('worker-temporal')}`,
+          TEMPORAL_ADDRESS: `127.0.0.1:${portOf(role === 'api' ? 'api-temporal' : 'worker-temporal')}`,
           PERDURE_PUBLIC_URL: urlOf('agent-api'),
-          PERDURE_AGENT_NODES: agentNodes(urlOf('worker-agent'), name, options.secretHeader),
+          PERDURE_AGENT_NODES: agentNodes(urlOf('worker-agent'), names.at(-1) ?? '', options.secretHeader),
         }),
-        (pid) => histories.isPolledBy(TASK_QUEUE, pid),
-      );
+        isReady: async (pid) =>
+          (role === 'worker' || (await answersOk(`http://127.0.0.1:${apiPorts[i]}/health`))) &&
+          (role === 'api' || histories.isPolledBy(TASK_QUEUE, pid)),
+      });
+    const pair = (role: Role) => [part(role, 0), part(role, 1)] as const;
+    const both = options.isOneProcess ? pair('serve') : undefined;
     const stand: Stand = {
       apiUrls: [urlOf('client-api', 0), urlOf('client-api', 1)],
       temporal,
       disk,
       histories,
-      api: [apiPart(0), apiPart(1)],
-      worker: [workerPart(0), workerPart(1)],
+      api: both ?? pair('api'),
+      worker: both ?? pair('worker'),
       links: proxies,
       receiverUrl: urlOf('worker-receiver'),
       logs,
       stop,
     };
-    await Promise.all([...stand.api, ...stand.worker].map((each) => each.start()));
+    await Promise.all([...new Set([...stand.api, ...stand.worker])].map((each) => each.start()));
     return stand;
   } catch (err) {
     await stop();
@@ -208,19 +209,21 @@ function killChildren(): void {
 }
 
 function createPart(options: {
-  name: string;
+  /** In `root`. */
+  script: string;
+  names: string[];
   root: string;
   logFolder: string;
   logs: string[];
   closers: (() => void | Promise<void>)[];
-  env: (name: string) => Record<string, string | undefined>;
+  env: (names: string[]) => Record<string, string | undefined>;
   isReady: (pid: number) => Promise<boolean>;
 }): Part {
   const { root, logFolder, logs } = options;
   let child: ChildProcess | undefined;
   let starts = 0;
   let isUp = false;
-  const name = () => `${options.name}#${starts}`;
+  const names = () => options.names.map((name) => `${name}#${starts}`);
   const hasEnded = (process: ChildProcess) => process.exitCode !== null || process.signalCode !== null;
   const kill = () => void (child && !hasEnded(child) && child.kill('SIGKILL'));
   options.closers.push(async () => {
@@ -230,7 +233,7 @@ function createPart(options: {
     await gone;
   });
   return {
-    name,
+    names,
     pid: () => child?.pid ?? 0,
     isUp: () => isUp,
     signal: (signal) => {
@@ -239,24 +242,23 @@ function createPart(options: {
     },
     start: async (skewMs = 0) => {
       starts += 1;
-      const { CHAOS_SCRIPT: script = '', ...env } = options.env(name());
-      const log = join(logFolder, `${name()}.log`);
+      const name = names().join('+');
+      const log = join(logFolder, `${name}.log`);
       logs.push(log);
       const file = openSync(log, 'a');
       const preload = skewMs === 0 ? [] : ['--import', SKEW_PRELOAD];
-      const started = spawn(process.execPath, [...preload, '--import', 'tsx', script], {
+      const started = spawn(process.execPath, [...preload, '--import', 'tsx', options.script], {
         cwd: root,
-        env: { ...env, CHAOS_CLOCK_SKEW_MS: String(skewMs) },
+        env: { ...options.env(names()), CHAOS_CLOCK_SKEW_MS: String(skewMs) },
         stdio: ['ignore', file, file],
       });
       closeSync(file);
       child = started;
       for (const until = Date.now() + READY_DEADLINE_MS; Date.now() < until; await sleep(150)) {
-        if (hasEnded(started))
-          throw new Error(`${name()} ended by itself:\n${readFileSync(log, 'utf8').slice(-2_000)}`);
+        if (hasEnded(started)) throw new Error(`${name} ended by itself:\n${readFileSync(log, 'utf8').slice(-2_000)}`);
         if (await options.isReady(started.pid ?? 0).catch(() => false)) return void (isUp = true);
       }
-      throw new Error(`${name()} was not ready in time`);
+      throw new Error(`${name} was not ready in time`);
     },
   };
 }

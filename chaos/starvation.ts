@@ -19,7 +19,7 @@ export function watchMachine(ledger: Ledger, ping: () => Promise<unknown>): () =
       await Promise.all([ping().catch(() => undefined), sleep(PERIOD_MS)]);
       const to = clock();
       if (to - from < STARVED_MS || disturbed(ledger.disturbances, ['temporal'], from, to)) continue;
-      Object.assign(ledger.disturb({ fault: 'none', what: MACHINE, how: 'starved' }), { from, to });
+      Object.assign(ledger.disturb({ fault: 'none', whats: [MACHINE], how: 'starved' }), { from, to });
     }
   };
   void watch();

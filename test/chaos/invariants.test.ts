@@ -57,7 +57,7 @@ function broken(sketches: Sketch[], planned = PLANNED, disturbances: Disturbance
 }
 
 function disturbance(what: string, from: number, to: number): Disturbance {
-  return { fault: 'test', what, how: 'killed', from, to, inFlight: 1 };
+  return { fault: 'test', whats: [what], how: 'killed', from, to, inFlight: 1 };
 }
 
 test('a run in which all went well breaks nothing', () => {

@@ -43,7 +43,14 @@ test('what waits for a callback that never comes has a limit, so that it can end
 });
 
 const plan = makePlan({ ...options, executions: 1, faults: selectFaults('kill-api@random') });
-const killed: Disturbance = { fault: 'kill-api@random', what: 'api-1#1', how: 'killed', from: 0, to: 1, inFlight: 3 };
+const killed: Disturbance = {
+  fault: 'kill-api@random',
+  whats: ['api-1#1'],
+  how: 'killed',
+  from: 0,
+  to: 1,
+  inFlight: 3,
+};
 const sent: Fact = { at: 0, n: 0, kind: 'submit-sent', try: 1, api: 'api-1' };
 const cut: Fact = { at: 1, n: 0, kind: 'submit-cut', try: 1, sentAt: 0, why: 'ECONNRESET' };
 
