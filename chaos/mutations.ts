@@ -1,3 +1,4 @@
+import { AGENT_MUTATIONS } from './agent-mutations.ts';
 import type { Invariant } from './promises.ts';
 import { WEBHOOK_MUTATIONS } from './webhook-mutations.ts';
 
@@ -21,6 +22,27 @@ const START_NOT_AWAITED: Mutation['edits'] = [
     find: 'const started = await deps.executions.start(executionId, input);',
     replace: `void deps.executions.start(executionId, input).catch(() => undefined);
     const started = 'started' as 'started' | 'existing';`,
+  },
+];
+
+const KEY_IGNORED: Mutation['edits'] = [
+  {
+    find: 'const executionId = key === undefined ? newExecutionId() : executionIdOfKey(key);',
+    replace: 'const executionId = newExecutionId();',
+  },
+];
+
+const DUPLICATE_REFUSED: Mutation['edits'] = [
+  {
+    find: 'if (first.status === again.status && sameResult) return state;',
+    replace: 'if (first.status === again.status && sameResult && !isOver(state)) return state;',
+  },
+];
+
+const OUTAGE_IS_500: Mutation['edits'] = [
+  {
+    find: 'return code === GRPC.UNAVAILABLE || code === GRPC.DEADLINE_EXCEEDED || code === GRPC.RESOURCE_EXHAUSTED;',
+    replace: 'return code === GRPC.RESOURCE_EXHAUSTED;',
   },
 ];
 
@@ -56,15 +78,19 @@ export const MUTATIONS: Mutation[] = [
     name: 'key-ignored',
     what: 'the execution id is not derived from the Idempotency-Key',
     file: 'api/routes/execute.ts',
-    edits: [
-      {
-        find: 'const executionId = key === undefined ? newExecutionId() : executionIdOfKey(key);',
-        replace: 'const executionId = newExecutionId();',
-      },
-    ],
+    edits: KEY_IGNORED,
     faults: 'cut:client-api,kill-api@submit-accepted,kill-api@sync-wait',
     caughtBy: 'I1',
     rounds: 2,
+  },
+  {
+    name: 'key-ignored-stop',
+    what: 'the same, and an API comes to when its time to ask Temporal is over',
+    file: 'api/routes/execute.ts',
+    edits: KEY_IGNORED,
+    faults: 'stop-api',
+    caughtBy: 'I1',
+    rounds: 3,
   },
   {
     name: 'callback-answered-first',
@@ -106,14 +132,18 @@ export const MUTATIONS: Mutation[] = [
     name: 'duplicate-refused',
     what: 'an agent that tells its end again is told of a conflict',
     file: 'api/executions.ts',
-    edits: [
-      {
-        find: 'if (first.status === again.status && sameResult) return state;',
-        replace: 'if (first.status === again.status && sameResult && !isOver(state)) return state;',
-      },
-    ],
+    edits: DUPLICATE_REFUSED,
     faults: 'agent:duplicate',
     caughtBy: 'REFUSAL',
+  },
+  {
+    name: 'duplicate-refused-cut',
+    what: 'the same, of one that never got its answer',
+    file: 'api/executions.ts',
+    edits: DUPLICATE_REFUSED,
+    faults: 'cut:agent-api',
+    caughtBy: 'REFUSAL',
+    rounds: 6,
   },
   {
     name: 'conflict-told-as-taken',
@@ -169,103 +199,7 @@ export const MUTATIONS: Mutation[] = [
     faults: 'none',
     caughtBy: 'I2',
   },
-  {
-    name: 'refusal-retried',
-    what: "an agent's 4xx counts as a reason to call it again",
-    file: 'activities/agent-failure.ts',
-    edits: [{ find: 'status === 429 || status >= 500', replace: 'status >= 400' }],
-    faults: 'agent:refuse',
-    caughtBy: 'I3',
-  },
-  {
-    name: '500-not-retried',
-    what: "an agent's 5xx is its last word",
-    file: 'activities/agent-failure.ts',
-    edits: [{ find: 'status === 429 || status >= 500', replace: 'status === 429' }],
-    faults: 'agent:500',
-    caughtBy: 'I5',
-  },
-  {
-    name: 'unreachable-not-retried',
-    what: 'an agent that refuses connections is not called again',
-    file: 'activities/agent-failure.ts',
-    edits: [{ find: "  'ECONNREFUSED',\n", replace: '' }],
-    faults: 'cut:worker-agent',
-    caughtBy: 'I5',
-    rounds: 3,
-  },
-  {
-    name: 'crash-not-retried',
-    what: 'an agent that breaks the connection off is not called again',
-    file: 'activities/agent-failure.ts',
-    edits: [{ find: "  'UND_ERR_SOCKET',\n", replace: '' }],
-    faults: 'agent:crash',
-    caughtBy: 'I5',
-  },
-  {
-    name: 'broken-stream-not-retried',
-    what: 'a stream without an end fails the execution',
-    file: 'activities/agent-failure.ts',
-    edits: [
-      {
-        find: "category: 'agent_unreachable' }, { retryable: true }),\n\n  unknownNode",
-        replace: "category: 'agent_unreachable' }, { retryable: false }),\n\n  unknownNode",
-      },
-    ],
-    faults: 'agent:broken-stream',
-    caughtBy: 'I5',
-  },
-  {
-    name: 'agent-retry-after-ignored',
-    what: "an agent's Retry-After is not honoured",
-    file: 'activities/agent-failure.ts',
-    edits: [
-      { find: '...(nextRetryDelayMs !== undefined && { nextRetryDelay: nextRetryDelayMs }),', replace: '' },
-      {
-        find: 'details: [failure, ...(nextRetryDelayMs === undefined ? [] : [nextRetryDelayMs])],',
-        replace: 'details: [failure],',
-      },
-    ],
-    faults: 'agent:429',
-    caughtBy: 'I3',
-  },
-  {
-    name: 'accepted-still-held',
-    what: 'a 202 does not end the agent call, so the death of its worker repeats it',
-    file: 'activities/agent-answer.ts',
-    edits: [
-      { find: "return { kind: 'accepted' };", replace: 'return await new Promise<never>(() => undefined);' },
-      {
-        find: 'if (number > 1 && (await isCallbackRecorded(Context.current())))',
-        replace: 'if (number < 0 && (await isCallbackRecorded(Context.current())))',
-        file: 'activities/call-agent.ts',
-      },
-    ],
-    faults: 'kill-worker@acknowledged-long-ago',
-    caughtBy: 'I3',
-    rounds: 4,
-    executions: 160,
-  },
-  {
-    name: 'handed-over-called-again',
-    what: 'a call that takes longer than the patience is made again instead of being followed',
-    file: 'activities/call-agent.ts',
-    edits: [
-      { find: 'const opened = held.take(executionId);', replace: 'const opened = held.take(`not ${executionId}`);' },
-    ],
-    faults: 'agent:hang',
-    caughtBy: 'I3',
-    executions: 60,
-  },
-  {
-    name: 'no-heartbeat',
-    what: 'a worker that dies during a call is never noticed',
-    file: 'workflows/agent-call.ts',
-    edits: [{ find: 'heartbeatTimeout: heartbeatTimeoutMs,', replace: '' }],
-    faults: 'kill-worker@agent-called,stop-worker,kill-worker@random',
-    caughtBy: 'LIVE',
-    rounds: 2,
-  },
+  ...AGENT_MUTATIONS,
   {
     name: 'limit-forgotten',
     what: 'the time limit does not hold after a 202',
@@ -324,13 +258,16 @@ export const MUTATIONS: Mutation[] = [
     name: 'outage-is-500',
     what: 'an outage of Temporal is answered 500',
     file: 'api/temporal-errors.ts',
-    edits: [
-      {
-        find: 'return code === GRPC.UNAVAILABLE || code === GRPC.DEADLINE_EXCEEDED || code === GRPC.RESOURCE_EXHAUSTED;',
-        replace: 'return code === GRPC.RESOURCE_EXHAUSTED;',
-      },
-    ],
-    faults: 'kill-temporal@random,cut:api-temporal,stop-temporal',
+    edits: OUTAGE_IS_500,
+    faults: 'kill-temporal@random,cut:api-temporal',
+    caughtBy: 'REFUSAL',
+  },
+  {
+    name: 'outage-is-500-stop',
+    what: 'the same, and Temporal has only stopped',
+    file: 'api/temporal-errors.ts',
+    edits: OUTAGE_IS_500,
+    faults: 'stop-temporal',
     caughtBy: 'REFUSAL',
   },
 ];

@@ -140,7 +140,8 @@ function lengthOf(random: Random, fault: SystemFault): number {
     case 'kill':
       return random.between(200, 1_000);
     case 'stop':
-      return fault.process === 'worker' ? random.between(3_500, 4_500) : random.between(1_000, 2_500);
+      // About as long as a heartbeat may be late; longer than Perdure waits for Temporal.
+      return fault.process === 'worker' ? random.between(3_500, 4_500) : random.between(5_500, 7_000);
     case 'skew':
       return random.between(3_000, 5_000);
     case 'disk-full':
