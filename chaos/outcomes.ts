@@ -59,7 +59,7 @@ export function checkOutcomes(one: Case): Violation[] {
     if (callback.status === 200 && !isSame(callback.gave, outcome))
       violate('I5', `the agent was told that ${show(callback.gave)} is recorded, the end is ${show(outcome)}`);
   for (const answer of factsOf(facts, 'submit-answered'))
-    if (answer.code === undefined && answer.status !== 202 && !fits(answer.status, outcome.status))
+    if (answer.code === undefined && answer.status !== 202 && !fits(answer.status, outcome))
       violate('I5', `HTTP ${answer.status} for ${outcome.status}`);
   return violations;
 }
@@ -121,12 +121,14 @@ function whyNot(one: Case, outcome: Outcome, first: Told): string | undefined {
 /** Whether another call would have come after the limit: then the execution ends with what the last one brought. */
 function hasNoTimeLeft({ planned, facts }: Case): boolean {
   const submittedAt = factsOf(facts, 'submit-sent')[0]?.at ?? 0;
-  const failures = [
-    ...factsOf(facts, 'agent-answered').filter(({ retryable }) => retryable),
-    ...factsOf(facts, 'agent-cut'),
+  const pauseMs = Number(SPANS.PERDURE_AGENT_RETRY_MAX_MS);
+  const nextCalls = [
+    ...factsOf(facts, 'agent-answered').flatMap(({ retryable, at, notBefore = 0 }) =>
+      retryable ? [Math.max(notBefore, at + pauseMs)] : [],
+    ),
+    ...factsOf(facts, 'agent-cut').map(({ at }) => at + pauseMs),
   ];
-  const lastAt = Math.max(...failures.map(({ at }) => at));
-  return lastAt + Number(SPANS.PERDURE_AGENT_RETRY_MAX_MS) >= submittedAt + limitOf(planned);
+  return Math.max(...nextCalls) >= submittedAt + limitOf(planned);
 }
 
 function limitOf({ timeoutMs = Infinity, way }: Case['planned']): number {
@@ -138,12 +140,13 @@ export function isSame(a: Outcome, b: Outcome): boolean {
   return a.status === b.status && agree(a.result, b.result) && agree(a.error, b.error);
 }
 
-function fits(httpStatus: number, status: string): boolean {
+/** A 4xx of the agent's is passed on. */
+function fits(httpStatus: number, { status, error }: Outcome): boolean {
   switch (status) {
     case 'succeeded':
       return httpStatus === 200;
     case 'failed':
-      return httpStatus === 502 || httpStatus === 422;
+      return httpStatus === Number(/^agent error \((4\d\d)\)/.exec(error ?? '')?.[1] ?? 502);
     case 'timeout':
       return httpStatus === 504;
     default:

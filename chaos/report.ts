@@ -76,10 +76,10 @@ export function violationsText({ violations, balance, ledger, plan, startedAt, c
   const concerned = new Set([
     ...balance.unknown.slice(0, STORIES_PER_INVARIANT),
     ...Object.keys(INVARIANTS).flatMap((name) =>
-      violations
-        .filter(({ invariant, n }) => invariant === name && n >= 0)
-        .map(({ n }) => n)
-        .slice(0, STORIES_PER_INVARIANT),
+      [...new Set(violations.filter(({ invariant, n }) => invariant === name && n >= 0).map(({ n }) => n))].slice(
+        0,
+        STORIES_PER_INVARIANT,
+      ),
     ),
   ]);
   const stories = [...concerned].map(

@@ -240,3 +240,21 @@ test('REFUSAL: a request that was not answered although nothing was wrong', () =
 test('REFUSAL: an agent that says again what is recorded is told of a conflict', () => {
   assert.deepEqual(broken([...happy, callback(409)]), ['REFUSAL']);
 });
+
+test('I5: who has no time for another call ends with what the last one brought, a 4xx passed on', () => {
+  const planned: PlannedExecution = { ...PLANNED, way: 'sync', timeoutMs: 4_000 };
+  const busy = { status: 'failed', error: 'agent error (429): no body' };
+  const answer = (status: number): Sketch =>
+    ({ kind: 'submit-answered', try: 1, sentAt: 0, status, id: ID, retryAfter: false }) as Sketch;
+  const run = (notBefore: number, status: number) => [
+    { kind: 'submit-sent', try: 1, api: 'api-1' } as Sketch,
+    called(),
+    answered(1, { at: 2_000, how: '429', retryable: true, gave: undefined, notBefore }),
+    answer(status),
+    told('sync', busy),
+    told('temporal', busy),
+  ];
+  assert.deepEqual(broken(run(4_500, 429), planned), []);
+  assert.deepEqual(broken(run(2_500, 429), planned), ['I5'], 'there was time');
+  assert.deepEqual(broken(run(4_500, 502), planned), ['I5'], 'the status is not passed on');
+});
