@@ -32,11 +32,8 @@ export function checkCalls({ planned: { n }, facts, disturbances }: Case): Viola
 
   function explain(before: Called, call: Called): void {
     const answer = answers.find((one) => one.call === before.call);
-    if (answer?.retryable) {
-      if (answer.notBefore !== undefined && call.at < answer.notBefore - EARLY_MS)
-        violate(`call ${call.call} came before the Retry-After of the one before`);
-      return;
-    }
+    const isEarly = answer?.notBefore !== undefined && call.at < answer.notBefore - EARLY_MS;
+    if (answer?.retryable && !isEarly) return;
     const cut = cuts.find((one) => one.call === before.call);
     const settledAt = (answer ?? cut ?? call).at;
     const until = Math.min(call.at, settledAt + RECORDING_MS);
@@ -47,7 +44,12 @@ export function checkCalls({ planned: { n }, facts, disturbances }: Case): Viola
       until,
       RECORDING_MS,
     );
+    // With an answer that could not be recorded, its Retry-After is lost too.
     if (excuse || wasStopped(call)) return;
+    if (isEarly) {
+      violate(`call ${call.call} came before the Retry-After of the one before`);
+      return;
+    }
     const how = answer ? `was answered ${answer.how}` : cut ? 'was cut by its caller' : 'is still open';
     violate(`call ${call.call} has no reason: call ${before.call}, by ${before.caller}, ${how}`);
   }

@@ -13,6 +13,8 @@ import { makePlan } from './plan.ts';
 import { markdown, summaryLine, violationsText } from './report.ts';
 import type { RunFacts } from './report.ts';
 import { run } from './run.ts';
+import { readSeen, writeSeen } from './seen.ts';
+import type { Seen } from './seen.ts';
 
 const HELP = `Usage: npm run chaos [-- options]
 
@@ -31,6 +33,8 @@ around them; then checks from what was seen that Perdure kept its promises. Ever
   --root DIR         the checkout whose code is run (default: this one)
   --out FILE         where a Markdown section with the results is written
   --save             keep that section in bench/RESULTS.md, one per seed
+  --ledger FILE      where all that was seen is written, as JSON
+  --judge FILE       no run: judges such a ledger again; the other options as they were
   --logs DIR         where the logs of the processes are kept (default: nowhere)
   --help             this text
 
@@ -61,6 +65,8 @@ const { values } = parseArgs({
     live: { type: 'string' },
     out: { type: 'string' },
     save: { type: 'boolean', default: false },
+    ledger: { type: 'string' },
+    judge: { type: 'string' },
     logs: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -90,16 +96,19 @@ async function main(): Promise<number> {
     faults: selectFaults(values.faults),
   };
   const liveS = number('live', LIVE_DEADLINE_S);
+  const runOptions = { logFolder: values.logs, isOneProcess: values.serve, maxInFlight: preset.inFlight };
   const root = resolve(values.root);
   const say = (line: string) => void process.stdout.write(`chaos: ${line}\n`);
   say(
     `seed ${options.seed}, ${options.executions} executions at ${options.rate}/s, ${options.faults.size} kinds of faults`,
   );
-  const { plan, ledger, notPlanned, startedAt, liveMs } = await run(
-    makePlan(options),
-    { root, logFolder: values.logs, isOneProcess: values.serve, maxInFlight: preset.inFlight, liveMs: liveS * 1000 },
-    say,
-  );
+  const wanted = makePlan(options);
+  const seen: Seen =
+    values.judge === undefined
+      ? { ...(await run(wanted, { ...runOptions, root, liveMs: liveS * 1000 }, say)), commit: commitOf(root) }
+      : await readSeen(values.judge, wanted);
+  if (values.ledger !== undefined) await writeSeen(values.ledger, seen);
+  const { plan, ledger, notPlanned, startedAt, liveMs, commit } = seen;
 
   const { facts, disturbances } = ledger;
   const result: RunFacts = {
@@ -109,7 +118,7 @@ async function main(): Promise<number> {
     startedAt,
     balance: balanceOf(plan, facts, disturbances),
     violations: checkInvariants({ executions: plan.executions, facts, disturbances }),
-    commit: commitOf(root),
+    commit,
     isOneProcess: values.serve,
     command: commandOf(options),
     machine: `${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}, Node ${process.versions.node}`,

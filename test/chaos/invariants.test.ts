@@ -140,7 +140,10 @@ test('I3: an agent whose callback was acknowledged is called again', () => {
 
 test('I3: a Retry-After that was not waited for', () => {
   const busy = answered(1, { how: '429', retryable: true, gave: undefined, notBefore: 5_000 });
-  assert.deepEqual(broken([...submitted, called(1), busy, called(2), answered(2), told('poll')]), ['I3']);
+  const sketches = [...submitted, called(1), busy, called(2), answered(2), told('poll')];
+  assert.deepEqual(broken(sketches), ['I3']);
+  // What came with an answer that Temporal could not be told of is not known.
+  assert.deepEqual(broken(sketches, PLANNED, [disturbance('temporal', 0, 310)]), []);
 });
 
 test('I4: a webhook that is flawed, early, or under another id', () => {
