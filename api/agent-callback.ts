@@ -65,7 +65,7 @@ function success(result: Json, maxResultBytes: number): Ending {
 
 function failure(status: 'failed' | 'timeout' | 'cancelled', fields: Record<string, Json | undefined>): Ending {
   const { error, error_details: details, error_status_code: agentStatus } = fields;
-  const isClientError = typeof agentStatus === 'number' && agentStatus >= 400 && agentStatus < 500;
+  const isClientError = Number.isInteger(agentStatus) && Number(agentStatus) >= 400 && Number(agentStatus) < 500;
   const keptDetails =
     details !== undefined && details !== null && !findJsonFlaw(details, { text: false }) ? details : undefined;
   return {
@@ -74,6 +74,6 @@ function failure(status: 'failed' | 'timeout' | 'cancelled', fields: Record<stri
     category: status === 'failed' ? 'agent_error' : status === 'timeout' ? 'agent_timeout' : 'cancelled',
     ...(keptDetails !== undefined &&
       Buffer.byteLength(JSON.stringify(keptDetails)) <= MAX_ERROR_DETAILS_BYTES && { errorDetails: keptDetails }),
-    ...(isClientError && { agentStatus }),
+    ...(isClientError && { agentStatus: Number(agentStatus) }),
   };
 }

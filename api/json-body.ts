@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import type { z } from 'zod';
+import { createByteBuffer } from '../common/byte-buffer.ts';
 import { findJsonFlaw } from '../common/json.ts';
 import { ApiError } from './errors.ts';
 import type { Flaw } from './errors.ts';
@@ -60,19 +61,15 @@ export async function readBytes(c: Context): Promise<Uint8Array> {
   const maxBytes = c.get(MAX_BODY_BYTES) as number;
   const tooLarge = () => new ApiError('body_too_large', `the body is larger than ${maxBytes} bytes`);
   if (Number(c.req.header('Content-Length') ?? 0) > maxBytes) throw tooLarge();
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
+  const read = createByteBuffer(maxBytes);
   try {
-    for await (const chunk of (c.req.raw.body ?? []) as AsyncIterable<Uint8Array>) {
-      bytes += chunk.length;
-      if (bytes > maxBytes) throw tooLarge();
-      chunks.push(chunk);
-    }
+    for await (const chunk of (c.req.raw.body ?? []) as AsyncIterable<Uint8Array>)
+      if (!read.add(chunk)) throw tooLarge();
   } catch (err) {
     if (err instanceof ApiError) throw err;
     throw new ApiError('malformed_request', 'the body broke off before its end');
   }
-  return Buffer.concat(chunks);
+  return read.bytes();
 }
 
 function decodeUtf8(bytes: Uint8Array): string {

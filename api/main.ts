@@ -1,5 +1,6 @@
 import { runMain } from '../common/environment.ts';
 import { createLogger } from '../common/logger.ts';
+import { onStopSignal } from '../common/stop-signals.ts';
 import { loadApiConfig } from './config.ts';
 import { serveApi } from './serve-api.ts';
 
@@ -12,6 +13,5 @@ runMain('perdure api', async () => {
     await api.close();
     process.exit(0);
   };
-  process.once('SIGTERM', (signal) => void stop(signal));
-  process.once('SIGINT', (signal) => void stop(signal));
+  onStopSignal((signal) => void stop(signal));
 });

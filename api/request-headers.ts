@@ -51,8 +51,8 @@ export function preference(c: Context): Preference {
     // What follows a semicolon are parameters of the preference before it, and ours take none.
     const [withoutParameters = ''] = preferred.split(';', 1);
     const [name = '', value = ''] = withoutParameters.split('=', 2).map((text) => text.trim().toLowerCase());
-    if (name === 'respond-async') read.respondAsync = true;
-    if (name === 'wait' && /^"?\d{1,6}"?$/.test(value)) read.waitS ??= Number(value.replaceAll('"', ''));
+    if (name === 'respond-async' && value === '') read.respondAsync = true;
+    if (name === 'wait' && /^"?\d{1,15}"?$/.test(value)) read.waitS ??= Number(value.replaceAll('"', ''));
   }
   return read;
 }

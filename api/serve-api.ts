@@ -13,18 +13,24 @@ export interface ServedApi {
 
 const SHUTDOWN_GRACE_MS = 10_000;
 
+const LISTEN_FLAWS: Record<string, (config: ApiConfig) => string> = {
+  EADDRINUSE: ({ port }) => `port ${port} is in use: stop what uses it, or set PORT`,
+  EACCES: ({ port }) => `PORT: ${port} may not be used by this user`,
+  EADDRNOTAVAIL: ({ host }) => `HOST: ${host} is no address of this machine`,
+  ENOTFOUND: ({ host }) => `HOST: ${host} is no address of this machine`,
+};
+
 /**
  * Serves the API until it is closed.
  * @param starter starts the workflows instead of a client of the API's own
- * @throws ConfigError when the port is in use
+ * @throws ConfigError when HOST or PORT cannot be used
  */
 export async function serveApi(config: ApiConfig, logger: Logger, starter?: Client): Promise<ServedApi> {
   const temporal = connectTemporal(config.temporal);
   const { app, watchers } = createApi(config, { ...temporal, ...(starter && { starter }) }, logger);
   const server = await listen(app, config).catch((err: NodeJS.ErrnoException) => {
-    if (err.code === 'EADDRINUSE')
-      throw new ConfigError(`port ${config.port} is in use: stop what uses it, or set PORT`);
-    throw err;
+    const flaw = LISTEN_FLAWS[err.code ?? '']?.(config);
+    throw flaw === undefined ? err : new ConfigError(flaw);
   });
   logger.info({ host: config.host, port: server.port, namespace: config.temporal.namespace }, 'api listens');
   return {

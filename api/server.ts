@@ -17,6 +17,8 @@ export interface Listening {
 const HEADERS_TIMEOUT_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 60_000;
 const MAX_HEADER_BYTES = 32 * 1024;
+/** How often Node looks for those; its own preset would let them have 30 s more. */
+const CHECK_TIMEOUTS_MS = 1_000;
 
 /** Listens; resolves when the port is bound, rejects when it cannot be. */
 export function listen(app: Hono, { host, port }: { host: string; port: number }): Promise<Listening> {
@@ -25,11 +27,21 @@ export function listen(app: Hono, { host, port }: { host: string; port: number }
     const options = {
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECK_TIMEOUTS_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
       // Node's own refusal has no body.
       requireHostHeader: false,
     };
+    const answering = new Set<ServerResponse>();
+    let isClosing = false;
+    // A client that goes on using its connection would be cut off in the middle of a request when the grace is over.
+    const endConnectionOf = (response: ServerResponse) => {
+      if (!response.headersSent) response.setHeader('Connection', 'close');
+    };
     const server = createServer(options, (request, response) => {
+      answering.add(response);
+      response.once('close', () => answering.delete(response));
+      if (isClosing) endConnectionOf(response);
       if (request.headers.host === undefined && request.httpVersion === '1.1') refuse(response, NO_HOST);
       else void answer(request, response);
     });
@@ -38,7 +50,12 @@ export function listen(app: Hono, { host, port }: { host: string; port: number }
     server.once('error', reject);
     server.listen(port, host, () => {
       const { port: bound } = server.address() as AddressInfo;
-      resolve({ port: bound, close: (graceMs) => closeServer(server, graceMs) });
+      const close = (graceMs: number) => {
+        isClosing = true;
+        for (const response of answering) endConnectionOf(response);
+        return closeServer(server, graceMs);
+      };
+      resolve({ port: bound, close });
     });
   });
 }

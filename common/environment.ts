@@ -17,7 +17,11 @@ export const MAX_PAYLOAD_BYTES = 1800 * KIB;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 const commonEnvironment = z.object({
-  PERDURE_TASK_QUEUE: z.string().min(1).default(DEFAULT_TASK_QUEUE),
+  // Temporal takes 1000; the queues of agents and of single workers have longer names.
+  PERDURE_TASK_QUEUE: z
+    .string()
+    .regex(/^\S.{0,198}\S$|^\S$/, 'must be 1 to 200 characters without a space at either end')
+    .default(DEFAULT_TASK_QUEUE),
   PERDURE_AGENT_NODES_FILE: z.string().min(1).optional(),
   PERDURE_AGENT_NODES: z.string().min(1).optional(),
   PERDURE_SECRET_KEYS: z.string().min(1).optional(),

@@ -44,14 +44,23 @@ export async function runWorker(config: WorkerConfig, logger: Logger): Promise<C
       ...(existsSync(WORKFLOW_BUNDLE) && { workflowBundle: { codePath: WORKFLOW_BUNDLE } }),
     });
     logger.info({ taskQueue: config.taskQueue, namespace: config.temporal.namespace }, 'worker polls');
+    let isStopping = false;
     const untilLeft = async () => {
       try {
         await worker.done;
+      } catch (err) {
+        if (!isStopping) throw err;
+        // As when Temporal is away: what was under way comes again at another worker.
+        logger.warn({ error: String(err) }, 'worker was told to stop and did not end in order');
       } finally {
         await leave();
       }
     };
-    return { ...worker, connection, done: untilLeft() };
+    const shutdown = () => {
+      isStopping = true;
+      worker.shutdown();
+    };
+    return { shutdown, connection, done: untilLeft() };
   } catch (err) {
     await leave();
     throw err;

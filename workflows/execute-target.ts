@@ -156,7 +156,9 @@ function endingOfCallback(state: ExecutionState): Ending {
 
 function mayAgentBeWorking(state: ExecutionState, outcome: Outcome): boolean {
   const isCutShort = outcome.status === 'cancelled' || outcome.status === 'timeout';
-  return isCutShort && state.startedAt !== undefined && state.callback === undefined;
+  if (!isCutShort || state.callback !== undefined) return false;
+  // A worker that died in the very first task may have called it: nothing of that is in the history.
+  return state.startedAt !== undefined || patched('tell-agent-not-known-to-be-called');
 }
 
 /** An agent that may still be working on it learns that nobody waits any more. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { readCallback } from '../../api/agent-callback.ts';
 import { acceptingAgent, isCallOf } from '../support/agents.ts';
 import type { AcceptingAgent } from '../support/agents.ts';
 import { sharedContext } from '../support/shared.ts';
@@ -174,4 +175,17 @@ test('a failing agent passes its 4xx on to a sync caller, and anything else as 5
   assert.equal(answer.body.status, 'failed');
   assert.equal(answer.body.error, 'no such document');
   assert.deepEqual(answer.body.error_details, { a: 1 });
+});
+
+test('an error_status_code that is no status is not passed on', () => {
+  const read = (error_status_code: unknown) => readCallback({ status: 'failed', error_status_code }, 1000);
+  const endingOf = (meaning: ReturnType<typeof read>) => (meaning.kind === 'ending' ? meaning.ending : undefined);
+  for (const code of [407.5, '404', 399, 500, Infinity, null])
+    assert.ok(!('agentStatus' in (endingOf(read(code)) ?? {})));
+  assert.deepEqual(endingOf(read(404)), {
+    status: 'failed',
+    error: 'agent reported failed',
+    category: 'agent_error',
+    agentStatus: 404,
+  });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Connection } from '@temporalio/client';
 import { createProjection } from '../../api/projection.ts';
-import { acceptingAgent, isCallOf } from '../support/agents.ts';
+import { acceptingAgent, isCallOf, isCancelOf } from '../support/agents.ts';
 import type { AcceptingAgent } from '../support/agents.ts';
 import { httpServer, sendJson, webhookReceiver } from '../support/http-server.ts';
 import type { Received, TestServer } from '../support/http-server.ts';
@@ -77,6 +77,21 @@ test('the worker is killed within the task that calls a sync agent: it is called
     calls(hanging, body.execution_id).map((call) => call.headers['perdure-attempt']),
     ['1', '2'],
   );
+});
+
+test('the worker is killed within the task that calls the agent, then it is cancelled: the agent is told', async (t) => {
+  const env = { PERDURE_AGENT_PATIENCE_MS: '5000' };
+  const own = await startProcesses(t, { address: temporal.address, agentNodes: { hanging: hanging.url }, env });
+  isHanging = true;
+  const { body } = await own.post('/api/v1/execute/async/hanging.work');
+  await hanging.waitFor(1, isCallOf(body.execution_id));
+  await own.worker.kill();
+  isHanging = false;
+  assert.equal((await own.post(body.links.cancel)).status, 202);
+  await own.worker.start();
+  assert.equal((await own.end(body.execution_id)).status, 'cancelled');
+  await hanging.waitFor(1, isCancelOf(body.execution_id));
+  assert.equal(calls(hanging, body.execution_id).length, 1);
 });
 
 test('the worker is killed while a sync agent works: it is called again under the same id', async () => {

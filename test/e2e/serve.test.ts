@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { after, before, test } from 'node:test';
 import { Client, Connection } from '@temporalio/client';
@@ -7,7 +9,8 @@ import { httpServer, sendJson, webhookReceiver } from '../support/http-server.ts
 import type { TestServer } from '../support/http-server.ts';
 import { startServe } from '../support/processes.ts';
 import { sharedContext } from '../support/shared.ts';
-import { startTemporal } from '../support/temporal.ts';
+import { httpClient } from '../support/system.ts';
+import { freePort, ROOT, startTemporal } from '../support/temporal.ts';
 import type { Body } from '../support/system.ts';
 import type { TemporalServer } from '../support/temporal.ts';
 
@@ -104,3 +107,44 @@ test('one process while Temporal is away: 503 with Retry-After, and as before on
   while (answer.status === 503) answer = await perdure.post('/api/v1/execute/a.x');
   assert.equal(answer.status, 200, answer.text);
 });
+
+test('npm run serve tells agents its own address, and is gone as soon as npm is told to stop', async (t) => {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const env = { ...perdure.env, PORT: String(port), PERDURE_PUBLIC_URL: '', PERDURE_TASK_QUEUE: `test-${port}` };
+  const npm = spawn('npm', ['run', '--silent', 'serve'], { cwd: ROOT, env, stdio: 'ignore', detached: true });
+  t.after(() => endGroup(npm.pid));
+  const { get, post } = httpClient(url);
+  const isReady = () =>
+    get('/ready').then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  while (!(await isReady())) assert.equal(npm.exitCode, null);
+  assert.equal((await post('/api/v1/execute/a.x', {}, { 'X-Run-ID': 'run_npm' })).status, 200);
+  const [call] = agent.received.filter((request) => request.headers['x-run-id'] === 'run_npm');
+  assert.ok(String(call?.headers['perdure-callback-url']).startsWith(`${url}/`));
+  const gone = once(npm, 'exit');
+  npm.kill('SIGTERM');
+  await gone;
+  await assert.rejects(get('/health'), 'nobody listens any more');
+});
+
+test('one process, told to stop while Temporal is away: it ends in order all the same', async (t) => {
+  const { process: own } = await startServe(t, {
+    address: temporal.address,
+    agentNodes: { a: agent.url },
+    env: { PERDURE_SHUTDOWN_GRACE_MS: '0', PERDURE_LOG_LEVEL: 'silent' },
+  });
+  await temporal.kill();
+  assert.equal(await own.stop(), 0);
+  await temporal.restart();
+});
+
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended, as it should.
+  }
+}

@@ -49,7 +49,7 @@ export async function startServe(t: Pick<TestContext, 'after'>, options: Omit<Pr
   const { url, env, client, isReady } = await setUp(options);
   const process = killable(t, fromSource('serve/main.ts'), env, isReady('/ready'));
   await process.start();
-  return { url, process, ...client };
+  return { url, env, process, ...client };
 }
 
 async function setUp(options: ProcessOptions) {
