@@ -5,6 +5,7 @@ import { ApiError, errorHandler, problem } from './errors.ts';
 import { MAX_BODY_BYTES } from './json-body.ts';
 import { openApiDocument } from './openapi.ts';
 import { requestLog } from './request-log.ts';
+import { eventRoutes } from './routes/events.ts';
 import { executeRoutes } from './routes/execute.ts';
 import { executionRoutes } from './routes/executions.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -25,6 +26,7 @@ export function createApp(deps: AppDeps): Hono {
   app.get('/openapi.json', (c) => c.json(document));
   app.route('/api/v1', executeRoutes(deps));
   app.route('/api/v1', executionRoutes(deps));
+  app.route('/api/v1', eventRoutes(deps));
 
   app.notFound((c) => {
     const allowed = methodsOf(app, c.req.path);

@@ -18,6 +18,8 @@ export interface ApiLimits {
   maxResultBytes: number;
   /** Executions that one process follows at the same time; past it reads are one-shot. */
   maxWatchers: number;
+  /** Event streams that one process serves at the same time. */
+  maxStreams: number;
 }
 
 const HOUR_MS = 3_600_000;
@@ -28,6 +30,7 @@ const apiEnvironment = z.object({
   PERDURE_SYNC_LIMIT_MS: wholeNumber(100, HOUR_MS).default(90_000),
   PERDURE_MAX_BODY_BYTES: wholeNumber(1024, 1800 * 1024).default(1024 * 1024),
   PERDURE_MAX_WATCHERS: wholeNumber(1, 100_000).default(1000),
+  PERDURE_MAX_STREAMS: wholeNumber(1, 100_000).default(5000),
   PERDURE_AGENT_MAX_ATTEMPTS: wholeNumber(1, 1000).default(5),
   PERDURE_AGENT_RETRY_INITIAL_MS: wholeNumber(1, HOUR_MS).default(1000),
   PERDURE_AGENT_RETRY_MAX_MS: wholeNumber(1, HOUR_MS).default(60_000),
@@ -53,6 +56,7 @@ export function loadApiConfig(env: NodeJS.ProcessEnv): ApiConfig {
       maxBodyBytes: read.PERDURE_MAX_BODY_BYTES,
       maxResultBytes: common.maxResultBytes,
       maxWatchers: read.PERDURE_MAX_WATCHERS,
+      maxStreams: read.PERDURE_MAX_STREAMS,
     },
     policy: {
       agent: {

@@ -13,6 +13,7 @@ export function createApi(
   config: ApiConfig,
   { client, starter, following }: TemporalConnections,
   logger: Logger,
+  closing: AbortSignal,
 ): { app: Hono; watchers: Watchers } {
   const { taskQueue, agentNodes, sealer, policy, limits } = config;
   const histories = createHistories({
@@ -29,6 +30,6 @@ export function createApi(
     watchers,
     patienceMs: policy.agent.patienceMs ?? 0,
   });
-  const app = createApp({ client, taskQueue, executions, agentNodes, sealer, policy, limits, logger });
+  const app = createApp({ client, taskQueue, executions, agentNodes, sealer, policy, limits, logger, closing });
   return { app, watchers };
 }

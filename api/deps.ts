@@ -16,4 +16,6 @@ export interface AppDeps {
   policy: ExecutionPolicy;
   limits: ApiLimits;
   logger: Logger;
+  /** Aborted when this process is about to stop: streams end, their clients go on at another replica. */
+  closing: AbortSignal;
 }

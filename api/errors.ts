@@ -31,6 +31,7 @@ const STATUS_OF = {
   internal_error: 500,
   temporal_misconfigured: 500,
   temporal_unavailable: 503,
+  too_many_streams: 503,
 } as const satisfies Record<string, ContentfulStatusCode>;
 
 export type ErrorCode = keyof typeof STATUS_OF;

@@ -1,4 +1,4 @@
-import type { Outcome } from '../workflows/execution.ts';
+import type { Outcome, WebhookAttempt } from '../workflows/execution.ts';
 import { formatTarget } from '../workflows/execution.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import type { Execution } from './schemas.ts';
@@ -7,7 +7,6 @@ import type { Execution } from './schemas.ts';
 
 export function executionView(state: ExecutionState): Execution {
   const { outcome } = state;
-  const failure = failureOf(outcome);
   return {
     execution_id: state.executionId,
     run_id: state.runId,
@@ -19,26 +18,32 @@ export function executionView(state: ExecutionState): Execution {
     status: state.status,
     created_at: state.createdAt,
     started_at: outcome?.startedAt ?? state.startedAt ?? null,
-    completed_at: outcome?.completedAt ?? null,
-    duration_ms: outcome?.durationMs ?? null,
     lane: state.lane ?? null,
     current_action: state.currentAction ?? null,
     progress_pct: state.progressPct ?? null,
     estimated_completion: state.estimatedCompletion ?? null,
+    ...endView(outcome),
+    webhook_registered: state.webhook !== undefined,
+    webhook_events: state.webhookEvents.map(attemptView),
+    sequence: state.sequence,
+  };
+}
+
+/** How an execution ended, as it stands in it and in its log. */
+export function endView(outcome: Outcome | undefined) {
+  const failure = failureOf(outcome);
+  return {
+    completed_at: outcome?.completedAt ?? null,
+    duration_ms: outcome?.durationMs ?? null,
     result: outcome?.status === 'succeeded' ? outcome.result : null,
     error: failure?.error ?? null,
     error_details: failure?.errorDetails ?? null,
     error_category: failure?.category ?? null,
-    webhook_registered: state.webhook !== undefined,
-    webhook_events: state.webhookEvents.map((attempt) => ({
-      attempt: attempt.attempt,
-      http_status: attempt.httpStatus,
-      error: attempt.error,
-      timestamp: attempt.timestamp,
-      duration_ms: attempt.durationMs,
-    })),
-    sequence: state.sequence,
   };
+}
+
+export function attemptView({ attempt, httpStatus, error, timestamp, durationMs }: WebhookAttempt) {
+  return { attempt, http_status: httpStatus, error, timestamp, duration_ms: durationMs };
 }
 
 export function acceptedView(state: ExecutionState) {
@@ -82,7 +87,13 @@ export function executionPath(executionId: string): string {
 
 export function linksOf(executionId: string) {
   const self = executionPath(executionId);
-  return { self, cancel: `${self}/cancel`, status: `${self}/status`, redeliver: `${self}/webhook/redeliver` };
+  return {
+    self,
+    events: `${self}/events`,
+    cancel: `${self}/cancel`,
+    status: `${self}/status`,
+    redeliver: `${self}/webhook/redeliver`,
+  };
 }
 
 function failureOf(outcome: Outcome | undefined) {

@@ -37,6 +37,8 @@ export interface Executions {
   find: Watchers['read'];
   waitFor: Watchers['waitFor'];
   waitForClose: Histories['waitForClose'];
+  followLog: Watchers['followLog'];
+  readLog: Histories['readLog'];
   /** The workflow's own answer, which needs a worker. */
   query: (executionId: string) => Promise<ExecutionState>;
   report: (executionId: string, reports: AgentReport[]) => Promise<ExecutionState>;
@@ -118,7 +120,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
   async function startRedelivery(executionId: string, policy: ExecutionPolicy): Promise<ExecutionState> {
     const read = await histories.readNow(executionId);
     if (!read) throw notFound(executionId);
-    const { state, isClosed } = read;
+    const { state, isClosed, runId } = read;
     if (!isOver(state))
       throw new ApiError('execution_not_finished', `execution is ${state.status}: there is nothing to deliver yet`, {
         executionId,
@@ -136,7 +138,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
       await startWorkflow<typeof redeliverWebhook>('redeliverWebhook', {
         workflowId: executionId,
         taskQueue,
-        args: [{ state: carried, policy }],
+        args: [{ state: carried, previousRunId: runId, policy }],
         workflowIdReusePolicy: 'ALLOW_DUPLICATE',
         workflowIdConflictPolicy: 'FAIL',
         staticSummary: `redeliver ${formatTarget(state.target)}`,
@@ -152,6 +154,8 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
     find: watchers.read,
     waitFor: watchers.waitFor,
     waitForClose: histories.waitForClose,
+    followLog: watchers.followLog,
+    readLog: histories.readLog,
 
     start: async (executionId, input) => {
       try {

@@ -2,23 +2,29 @@ import type { Connection } from '@temporalio/client';
 import type { LoadedDataConverter } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import type { ExecutionState } from '../workflows/state.ts';
+import type { LogPart, LogRecord } from './log.ts';
 import { createProjection } from './projection.ts';
-import type { Projection } from './projection.ts';
+import type { Projection, ProjectionOptions } from './projection.ts';
 import { isAborted, isNotFound, isOutage } from './temporal-errors.ts';
 
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 
 /** Reads workflow histories from Temporal, which needs no worker and is always strongly consistent. */
 export interface Histories {
-  project: (executionId: string, from?: ExecutionState) => Projection;
+  project: (executionId: string, options?: ProjectionOptions) => Projection;
+  /**
+   * The log after that entry, up to now, page by page: also what earlier Temporal runs of the execution have of it.
+   * Throws not found.
+   */
+  readLog: (executionId: string, after: number) => AsyncGenerator<LogPart>;
   /** One page; with `follow` it waits for the next event when there is no page yet, until that signal ends it. */
   readPage: (
     executionId: string,
     token: Uint8Array,
-    options?: { follow?: AbortSignal; filter?: keyof typeof EVENT_FILTER },
+    options?: { follow?: AbortSignal; filter?: keyof typeof EVENT_FILTER; runId?: string },
   ) => Promise<{ events: HistoryEvent[]; next: Uint8Array }>;
   /** The newest run of an execution, whole. `isClosed`: nothing more will be added to it. */
-  readNow: (executionId: string) => Promise<{ state: ExecutionState; isClosed: boolean } | undefined>;
+  readNow: (executionId: string) => Promise<{ state: ExecutionState; isClosed: boolean; runId: string } | undefined>;
   /**
    * Waits for the close of an execution that this process has just started: one long poll for one event, where
    * following the whole history takes six. With a webhook the close comes after the delivery.
@@ -45,14 +51,14 @@ const READ_DEADLINE_MS = 10_000;
 const EVENT_FILTER = { all: 1, close: 2 } as const;
 
 export function createHistories({ connection, namespace, converter }: HistoriesDeps): Histories {
-  const project: Histories['project'] = (executionId, from) => createProjection(executionId, converter, from);
+  const project: Histories['project'] = (executionId, options) => createProjection(executionId, converter, options);
 
-  const readPage: Histories['readPage'] = async (executionId, token, { follow, filter = 'all' } = {}) => {
+  const readPage: Histories['readPage'] = async (executionId, token, { follow, filter = 'all', runId } = {}) => {
     const page = () =>
       connection.withDeadline(Date.now() + (follow ? LONG_POLL_DEADLINE_MS : READ_DEADLINE_MS), () =>
         connection.workflowService.getWorkflowExecutionHistory({
           namespace,
-          execution: { workflowId: executionId },
+          execution: { workflowId: executionId, ...(runId !== undefined && { runId }) },
           maximumPageSize: PAGE_EVENTS,
           waitNewEvent: follow !== undefined,
           historyEventFilterType: EVENT_FILTER[filter],
@@ -75,17 +81,42 @@ export function createHistories({ connection, namespace, converter }: HistoriesD
     }
   }
 
+  async function* logOfRun(executionId: string, after: number, runId?: string): AsyncGenerator<LogPart> {
+    let records: LogRecord[] = [];
+    const projection = project(executionId, { onRecord: (record) => records.push(record) });
+    let token = new Uint8Array();
+    do {
+      const isFirstPage = token.length === 0;
+      const { events, next } = await readPage(executionId, token, { ...(runId !== undefined && { runId }) });
+      for (const event of events) await projection.fold(event);
+      token = new Uint8Array(next);
+      const before = projection.before();
+      if (isFirstPage && before?.runId !== undefined && before.sequence > after)
+        for await (const part of logOfRun(executionId, after, before.runId))
+          yield { ...part, isCaughtUp: false, isComplete: false };
+      const isCaughtUp = token.length === 0;
+      const newer = records.filter(({ sequence }) => sequence > after);
+      yield { records: newer, isCaughtUp, isComplete: isCaughtUp && projection.isClosed() };
+      records = [];
+    } while (token.length > 0);
+  }
+
   return {
     project,
     readPage,
+    readLog: logOfRun,
 
     readNow: async (executionId) => {
       const projection = project(executionId);
+      let runId = '';
       try {
         let token = new Uint8Array();
         do {
           const { events, next } = await readPage(executionId, token);
-          for (const event of events) await projection.fold(event);
+          for (const event of events) {
+            runId ||= event.workflowExecutionStartedEventAttributes?.originalExecutionRunId ?? '';
+            await projection.fold(event);
+          }
           token = new Uint8Array(next);
         } while (token.length > 0);
       } catch (err) {
@@ -93,7 +124,7 @@ export function createHistories({ connection, namespace, converter }: HistoriesD
         throw err;
       }
       const state = projection.state();
-      return state && { state, isClosed: projection.isClosed() };
+      return state && { state, isClosed: projection.isClosed(), runId };
     },
 
     waitForClose: async (started, { timeoutMs, signal }) => {
@@ -112,7 +143,7 @@ export function createHistories({ connection, namespace, converter }: HistoriesD
           token = new Uint8Array(next);
           if (!close && token.length > 0) continue;
           if (!close || !carriesOutcome(close)) return undefined;
-          const projection = project(started.executionId, started);
+          const projection = project(started.executionId, { from: started });
           await projection.fold(close);
           return projection.state();
         }

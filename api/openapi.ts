@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { eventsQuery } from './routes/events.ts';
 import { listQuery, waitQuery } from './routes/executions.ts';
 import {
   acceptedAnswer,
@@ -8,6 +9,7 @@ import {
   cancelRequest,
   execution,
   executionList,
+  logPage,
   executeRequest,
   problemDetails,
   redeliverAnswer,
@@ -34,6 +36,8 @@ const REQUEST_HEADERS: Record<string, string> = {
   'X-Session-ID': 'Recorded and passed on to the agent',
   'X-Actor-ID': 'Recorded and passed on to the agent',
   'If-None-Match': 'ETag of the last answer; 304 when nothing has changed',
+  'Last-Event-ID': 'Goes on after that entry of the log; before ?after=',
+  Accept: 'application/json for pages',
   'Cache-Control': 'no-cache asks the workflow itself, which needs a worker',
 };
 const RESPONSE_HEADERS: Record<string, string> = {
@@ -99,6 +103,17 @@ const ROUTES: Route[] = [
     answers: {
       200: { description: 'The execution, at every stage', body: execution, headers: ['ETag', 'Retry-After'] },
       304: { description: 'Not changed' },
+    },
+  },
+  {
+    method: 'get',
+    path: '/api/v1/executions/{id}/events',
+    summary: 'The log: server-sent events as they happen, or pages of JSON (Accept: application/json)',
+    query: eventsQuery,
+    headers: ['Last-Event-ID', 'Accept'],
+    answers: {
+      200: { description: 'A page of the log; as text/event-stream one such entry per event', body: logPage },
+      204: { description: 'Nothing will follow that entry: an EventSource stops here' },
     },
   },
   {

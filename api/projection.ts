@@ -16,7 +16,8 @@ import type {
 } from '../workflows/contract.ts';
 import type { AgentCallback, AgentReport, Ending, Outcome, WebhookAttempt } from '../workflows/execution.ts';
 import { append, cancelledEnding, initialState, interruptedAttempt, outcomeOf } from '../workflows/state.ts';
-import type { ExecutionState } from '../workflows/state.ts';
+import type { ExecutionState, LogEntry } from '../workflows/state.ts';
+import type { LogRecord } from './log.ts';
 
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 type Payloads = temporal.api.common.v1.IPayloads;
@@ -37,17 +38,27 @@ export interface Projection {
   /** Undefined until the first event was folded. */
   state: () => ExecutionState | undefined;
   isClosed: () => boolean;
+  /** Where the log begins: number of the last entry before this run, and the run that has it. */
+  before: () => { sequence: number; runId?: string } | undefined;
   fold: (event: HistoryEvent) => Promise<void>;
 }
 
-/** @param from what is known already of an execution whose first events are not to be read again */
+export interface ProjectionOptions {
+  /** What is known already of an execution whose first events are not to be read again. */
+  from?: ExecutionState;
+  /** Told of each entry of the log, in order. */
+  onRecord?: (record: LogRecord) => void;
+}
+
 export function createProjection(
   executionId: string,
   converter: LoadedDataConverter | undefined,
-  from?: ExecutionState,
+  { from, onRecord }: ProjectionOptions = {},
 ): Projection {
   let state = from;
   let isClosed = false;
+  let before: { sequence: number; runId?: string } | undefined;
+  let eventTime = '';
   /** The clock of workflow code is the start of its current workflow task. */
   let workflowTime = '';
   /** When workflow code ran for the first time, which is when it called the agent. */
@@ -62,12 +73,20 @@ export function createProjection(
     return first && (converter?.payloadConverter ?? defaultPayloadConverter).fromPayload<T>(first);
   }
 
+  const record = (sequence: number, entry: LogRecord['entry']) => onRecord?.({ sequence, at: eventTime, entry });
+  const add = (into: ExecutionState, entry: LogEntry) => append(into, entry, record);
+
   async function started(event: HistoryEvent): Promise<void> {
     const { workflowType, input } = event.workflowExecutionStartedEventAttributes ?? {};
-    if (workflowType?.name === 'redeliverWebhook') state = (await decode<RedeliverWebhookInput>(input))?.state;
-    else {
+    if (workflowType?.name === 'redeliverWebhook') {
+      const read = await decode<RedeliverWebhookInput>(input);
+      state = read?.state;
+      before = read && { sequence: read.state.sequence, ...(read.previousRunId && { runId: read.previousRunId }) };
+    } else {
+      before = { sequence: 0 };
       const read = await decode<ExecuteTargetInput>(input);
       state = read && initialState(executionId, read);
+      if (state) record(state.sequence, { kind: 'queued', target: state.target });
     }
   }
 
@@ -75,21 +94,21 @@ export function createProjection(
     const { signalName, input } = event.workflowExecutionSignaledEventAttributes ?? {};
     switch (signalName) {
       case agentReportSignal.name:
-        for (const report of (await decode<AgentReport[]>(input)) ?? []) append(into, { kind: 'report', report });
+        for (const report of (await decode<AgentReport[]>(input)) ?? []) add(into, { kind: 'report', report });
         return;
       case agentCallbackSignal.name: {
         const callback = await decode<AgentCallback>(input);
-        if (callback) append(into, { kind: 'callback', callback });
+        if (callback) add(into, { kind: 'callback', callback });
         return;
       }
       case cancelReasonSignal.name: {
         const reason = await decode<string>(input);
-        if (reason !== undefined) append(into, { kind: 'cancel-reason', reason });
+        if (reason !== undefined) add(into, { kind: 'cancel-reason', reason });
         return;
       }
       case webhookAttemptSignal.name: {
         const attempt = await decode<WebhookAttempt>(input);
-        if (attempt) append(into, { kind: 'webhook-attempt', attempt });
+        if (attempt) add(into, { kind: 'webhook-attempt', attempt });
         return;
       }
       default:
@@ -103,18 +122,18 @@ export function createProjection(
     switch (name) {
       case 'callAgent':
       case 'followAgentCall':
-        append(into, { kind: 'running', at: firstTaskTime ?? workflowTime, lane: 'activity' });
+        add(into, { kind: 'running', at: firstTaskTime ?? workflowTime, lane: 'activity' });
         return;
       case 'deliverWebhook': {
         const delivery = await decode<WebhookDelivery>(input);
         if (!delivery) return;
         deliveries.set(String(event.eventId), delivery.attemptsBefore + delivery.maximumAttempts);
-        if (!into.outcome) append(into, { kind: 'outcome', outcome: delivery.outcome });
+        if (!into.outcome) add(into, { kind: 'outcome', outcome: delivery.outcome });
         return;
       }
       case 'tellAgentCancelled': {
         const notice = into.outcome ? undefined : await decode<CancelNotice>(input);
-        if (notice) append(into, { kind: 'outcome', outcome: notice.outcome });
+        if (notice) add(into, { kind: 'outcome', outcome: notice.outcome });
         return;
       }
       case 'beginAgentCall': // a local activity: it is recorded as a marker
@@ -126,7 +145,7 @@ export function createProjection(
   /** A local activity leaves a marker when it is over, in the same task in which it was called. */
   function markerRecorded(into: ExecutionState, event: HistoryEvent): void {
     if (event.markerRecordedEventAttributes?.markerName === LOCAL_ACTIVITY_MARKER)
-      append(into, { kind: 'running', at: firstTaskTime ?? workflowTime, lane: 'local' });
+      add(into, { kind: 'running', at: firstTaskTime ?? workflowTime, lane: 'local' });
   }
 
   async function deliveryEnded(
@@ -138,14 +157,14 @@ export function createProjection(
     if (lastNumber === undefined) return;
     // One that says nothing is given up only when no attempt is left.
     const attempt = (await last()) ?? interruptedAttempt(lastNumber);
-    append(into, { kind: 'webhook-attempt', attempt });
+    add(into, { kind: 'webhook-attempt', attempt });
   }
 
   const failureDetails = <T>(failure: Failure | null | undefined): Promise<T | undefined> =>
     decode<T>(failure?.applicationFailureInfo?.details);
 
   function end(into: ExecutionState, ending: Ending, at: string): void {
-    append(into, { kind: 'outcome', outcome: outcomeOf(into, ending, at) });
+    add(into, { kind: 'outcome', outcome: outcomeOf(into, ending, at) });
   }
 
   async function closed(into: ExecutionState, event: HistoryEvent): Promise<void> {
@@ -153,11 +172,11 @@ export function createProjection(
     isClosed = true;
     if (event.workflowExecutionCompletedEventAttributes) {
       const outcome = into.outcome ?? (await decode<Outcome>(event.workflowExecutionCompletedEventAttributes.result));
-      if (outcome) append(into, { kind: 'outcome', outcome });
+      if (outcome) add(into, { kind: 'outcome', outcome });
     } else if (event.workflowExecutionFailedEventAttributes) {
       const { failure } = event.workflowExecutionFailedEventAttributes;
       const outcome = into.outcome ?? (await failureDetails<Outcome>(failure));
-      if (outcome) append(into, { kind: 'outcome', outcome });
+      if (outcome) add(into, { kind: 'outcome', outcome });
       else end(into, failed(`Execution failed: ${failure?.message ?? 'unknown reason'}`), at);
     } else if (event.workflowExecutionCanceledEventAttributes) {
       end(into, cancelledEnding(into), workflowTime);
@@ -173,13 +192,15 @@ export function createProjection(
   return {
     state: () => state,
     isClosed: () => isClosed,
+    before: () => before,
     fold: async (event) => {
+      if (onRecord) eventTime = toIso(event.eventTime);
       if (event.workflowExecutionStartedEventAttributes) return started(event);
       if (event.workflowTaskStartedEventAttributes) workflowTime = toIso(event.eventTime);
       if (event.workflowTaskCompletedEventAttributes) firstTaskTime ??= workflowTime;
       if (!state) return;
       const isRunning = taskIsRunning(event);
-      if (isRunning !== undefined) return append(state, { kind: 'task', isRunning });
+      if (isRunning !== undefined) return add(state, { kind: 'task', isRunning });
       if (event.markerRecordedEventAttributes) return markerRecorded(state, event);
       if (event.workflowExecutionSignaledEventAttributes) return signaled(state, event);
       if (event.activityTaskScheduledEventAttributes) return activityScheduled(state, event);

@@ -93,7 +93,13 @@ const timestamp = z.iso.datetime();
 const executionId = z.string().meta({ description: 'exec_… ; it is the Temporal workflow id' });
 
 const links = z
-  .object({ self: z.string(), cancel: z.string(), status: z.string(), redeliver: z.string().optional() })
+  .object({
+    self: z.string(),
+    events: z.string(),
+    cancel: z.string(),
+    status: z.string(),
+    redeliver: z.string().optional(),
+  })
   .meta({ id: 'Links' });
 
 export const syncAnswer = z
@@ -168,6 +174,28 @@ export const execution = z
   })
   .meta({ id: 'Execution' });
 export type Execution = z.infer<typeof execution>;
+
+export const logEvent = z
+  .object({
+    sequence: z.int().meta({ description: 'Number of the entry: 1, 2, 3 … without a gap. The SSE id' }),
+    kind: z.string().meta({
+      description:
+        'queued, running, progress, outcome, webhook.attempt; what else an agent says has the name that it gave. The SSE event',
+    }),
+    at: timestamp.meta({ description: 'When Temporal recorded it' }),
+    data: z.record(z.string(), json),
+  })
+  .meta({ id: 'LogEvent' });
+export type LogEvent = z.infer<typeof logEvent>;
+
+export const logPage = z
+  .object({
+    events: z.array(logEvent),
+    next_after: z.int().meta({ description: 'What to pass as after to read on' }),
+    has_more: z.boolean().meta({ description: 'There are entries after these now' }),
+    is_complete: z.boolean().meta({ description: 'Nothing more will be added, unless its webhook is sent again' }),
+  })
+  .meta({ id: 'LogPage' });
 
 export const batchStatusAnswer = z
   .record(z.string(), z.union([execution, z.object({ execution_id: z.string(), status: z.literal('not_found') })]))

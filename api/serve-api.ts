@@ -27,7 +27,8 @@ const LISTEN_FLAWS: Record<string, (config: ApiConfig) => string> = {
  */
 export async function serveApi(config: ApiConfig, logger: Logger, starter?: Client): Promise<ServedApi> {
   const temporal = connectTemporal(config.temporal);
-  const { app, watchers } = createApi(config, { ...temporal, ...(starter && { starter }) }, logger);
+  const closing = new AbortController();
+  const { app, watchers } = createApi(config, { ...temporal, ...(starter && { starter }) }, logger, closing.signal);
   const server = await listen(app, config).catch((err: NodeJS.ErrnoException) => {
     const flaw = LISTEN_FLAWS[err.code ?? '']?.(config);
     throw flaw === undefined ? err : new ConfigError(flaw);
@@ -35,6 +36,7 @@ export async function serveApi(config: ApiConfig, logger: Logger, starter?: Clie
   logger.info({ host: config.host, port: server.port, namespace: config.temporal.namespace }, 'api listens');
   return {
     close: async () => {
+      closing.abort();
       await server.close(SHUTDOWN_GRACE_MS);
       watchers.close();
       await temporal.close();

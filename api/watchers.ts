@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionState } from '../workflows/state.ts';
 import { PAGE_EVENTS } from './histories.ts';
 import type { Histories } from './histories.ts';
+import { createLogWindow } from './log.ts';
+import type { LogPart, LogRecord, LogWindow } from './log.ts';
 import type { Projection } from './projection.ts';
 import { isAborted, isNotFound } from './temporal-errors.ts';
 
@@ -22,6 +24,16 @@ export interface Watchers {
     isWanted: (state: ExecutionState) => boolean,
     options: { timeoutMs: number; signal?: AbortSignal },
   ) => Promise<ExecutionState | undefined>;
+  /**
+   * The log after that entry, as it grows, until it is complete or the signal aborts. The first part is what is there
+   * already; one without records says that there was no news for so long. Throws `TooManyWatchers`, and when Temporal
+   * cannot be reached at first; later it sits outages out.
+   */
+  followLog: (
+    executionId: string,
+    after: number,
+    options: { idleMs: number; signal: AbortSignal },
+  ) => AsyncGenerator<LogPart>;
   /** Drops what is kept of an execution whose next run we have just started ourselves. */
   forget: (executionId: string) => void;
   count: () => number;
@@ -42,8 +54,15 @@ const CLOSED_LINGER_MS = 1_000;
 /** Pause between reads of a reader that found all watchers taken. */
 const POLL_WHEN_FULL_MS = 500;
 
+/** What one watcher keeps of its execution's log. */
+const LOG_WINDOW_BYTES = 512 * 1024;
+
+/** All watchers are taken by other executions. */
+export class TooManyWatchers extends Error {}
+
 interface Watcher {
   projection: Projection;
+  log: LogWindow;
   /** Caught up with the history and connected to it. */
   isCurrent: boolean;
   isGone: boolean;
@@ -92,7 +111,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
 
   function startWatcher(executionId: string): Watcher {
     const watcher: Watcher = {
-      projection: histories.project(executionId),
+      ...projectWithLog(executionId),
       isCurrent: false,
       isGone: false,
       lastError: undefined,
@@ -104,6 +123,11 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
     watchers.set(executionId, watcher);
     void follow(executionId, watcher);
     return watcher;
+  }
+
+  function projectWithLog(executionId: string): Pick<Watcher, 'projection' | 'log'> {
+    const log = createLogWindow(LOG_WINDOW_BYTES);
+    return { projection: histories.project(executionId, { onRecord: log.add }), log };
   }
 
   async function follow(executionId: string, watcher: Watcher): Promise<void> {
@@ -130,7 +154,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
 
   /** Follows a run to its close. After an outage it starts over: folding again gives the same numbers. */
   async function followRun(executionId: string, watcher: Watcher, onProgress: () => void): Promise<void> {
-    const projection = histories.project(executionId);
+    const { projection, log } = projectWithLog(executionId);
     let token = new Uint8Array();
     do {
       const { events, next } = await histories.readPage(executionId, token, { follow: watcher.stop.signal });
@@ -140,6 +164,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
       // A short page is the last one so far: the next call waits for news.
       if (events.length >= PAGE_EVENTS && token.length > 0) continue;
       watcher.projection = projection;
+      watcher.log = log;
       watcher.isCurrent = true;
       if (events.length > 0) notify(watcher);
     } while (token.length > 0);
@@ -204,6 +229,37 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
     }
   }
 
+  async function* followLog(
+    executionId: string,
+    after: number,
+    { idleMs, signal }: { idleMs: number; signal: AbortSignal },
+  ): AsyncGenerator<LogPart> {
+    const watcher = acquire(executionId);
+    if (!watcher) throw new TooManyWatchers();
+    let last = after;
+    const newest = () => watcher.projection.state()?.sequence ?? 0;
+    const hasNews = () => watcher.isCurrent && newest() > last;
+    const isComplete = () => watcher.isCurrent && watcher.projection.isClosed() && !hasNews();
+    const isOver = () => signal.aborted || watcher.stop.signal.aborted;
+    const part = (records: LogRecord[]): LogPart => {
+      last = records.at(-1)?.sequence ?? last;
+      return { records, isCaughtUp: !hasNews(), isComplete: isComplete() };
+    };
+    try {
+      await changeUntil(watcher, () => watcher.isCurrent, outageGraceMs, signal);
+      if (!watcher.isCurrent) throw watcher.lastError ?? outage();
+      while (!isOver()) {
+        const known = watcher.log.after(last, newest());
+        if (known) yield part(known);
+        else for await (const { records } of histories.readLog(executionId, last)) yield part(records);
+        if (isComplete()) return;
+        await changeUntil(watcher, () => hasNews() || isComplete(), idleMs, signal);
+      }
+    } finally {
+      release(executionId, watcher);
+    }
+  }
+
   async function waitByPolling(
     executionId: string,
     isWanted: (state: ExecutionState) => boolean,
@@ -222,6 +278,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
   return {
     read,
     waitFor,
+    followLog,
     forget: (executionId) => {
       const watcher = watchers.get(executionId);
       watchers.delete(executionId);

@@ -73,6 +73,8 @@ export interface ExecuteTargetInput extends ExecutionContext {
 export interface RedeliverWebhookInput {
   /** All that was known at the end of the run before, so that readers see one continuous execution. */
   state: ExecutionState;
+  /** The Temporal run before, which has the older part of the log. */
+  previousRunId?: string;
   policy: ExecutionPolicy;
 }
 

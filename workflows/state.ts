@@ -48,6 +48,9 @@ export type LogEntry =
   | { kind: 'outcome'; outcome: Outcome }
   | { kind: 'webhook-attempt'; attempt: WebhookAttempt };
 
+/** Told of every entry that gets a number, which is what clients see as the execution's log. */
+export type OnNumbered = (sequence: number, entry: LogEntry) => void;
+
 export function initialState(executionId: string, input: ExecuteTargetInput): ExecutionState {
   const { target, runId, parentExecutionId, sessionId, actorId, createdAt, webhook, requestMac } = input;
   return {
@@ -67,7 +70,11 @@ export function initialState(executionId: string, input: ExecuteTargetInput): Ex
 }
 
 /** Folds one entry into the state, in place. The first outcome wins; what an agent says after it changes nothing. */
-export function append(state: ExecutionState, entry: LogEntry): void {
+export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNumbered): void {
+  const number = (numbered: LogEntry) => {
+    state.sequence += 1;
+    onNumbered?.(state.sequence, numbered);
+  };
   switch (entry.kind) {
     case 'running':
       if (state.outcome || state.lane === entry.lane) return;
@@ -76,13 +83,11 @@ export function append(state: ExecutionState, entry: LogEntry): void {
         state.startedAt = entry.at;
       }
       state.lane = entry.lane;
-      state.sequence += 1;
-      return;
+      return number(entry);
     case 'report':
       if (state.outcome) return;
       applyReport(state, entry.report);
-      state.sequence += 1;
-      return;
+      return number(entry);
     case 'callback':
       state.callback ??= entry.callback;
       return;
@@ -97,10 +102,12 @@ export function append(state: ExecutionState, entry: LogEntry): void {
       if (state.outcome) return;
       state.outcome = entry.outcome;
       state.status = entry.outcome.status;
-      state.sequence += 1;
-      return;
+      return number(entry);
     case 'webhook-attempt':
-      recordAttempt(state, entry.attempt);
+      for (const attempt of newAttempts(state, entry.attempt)) {
+        state.webhookEvents.push(attempt);
+        number({ kind: 'webhook-attempt', attempt });
+      }
       return;
   }
 }
@@ -114,14 +121,10 @@ function applyReport(state: ExecutionState, report: AgentReport): void {
 }
 
 /** A worker that dies in an attempt leaves a gap in the numbers: it is filled, so that the log stays complete. */
-function recordAttempt(state: ExecutionState, attempt: WebhookAttempt): void {
-  for (let missing = state.webhookEvents.length + 1; missing < attempt.attempt; missing++) {
-    state.webhookEvents.push(interruptedAttempt(missing));
-    state.sequence += 1;
-  }
-  if (state.webhookEvents.some((known) => known.attempt === attempt.attempt)) return;
-  state.webhookEvents.push(attempt);
-  state.sequence += 1;
+function newAttempts({ webhookEvents }: ExecutionState, attempt: WebhookAttempt): WebhookAttempt[] {
+  if (webhookEvents.some((known) => known.attempt === attempt.attempt)) return [];
+  const missing = Math.max(0, attempt.attempt - webhookEvents.length - 1);
+  return [...Array.from({ length: missing }, (_, i) => interruptedAttempt(webhookEvents.length + 1 + i)), attempt];
 }
 
 /** An attempt whose worker ended before it could say how it went. */

@@ -9,10 +9,10 @@ import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
 import { executionView, linksOf } from '../execution-view.ts';
 import { isExecutionId } from '../ids.ts';
+import { executionIdOf } from '../execution-id.ts';
 import { jsonBody, queryOf, readBytes, readJson } from '../json-body.ts';
 import { listExecutions } from '../list.ts';
 import { mapLimited } from '../map-limited.ts';
-import { notFound } from '../executions.ts';
 import { retryAfterOf } from '../retry-pace.ts';
 import { batchStatusRequest, cancelRequest } from '../schemas.ts';
 
@@ -182,10 +182,4 @@ function etagOf(state: ExecutionState): string {
 
 function matches(ifNoneMatch: string, etag: string): boolean {
   return ifNoneMatch.split(',').some((item) => item.trim().replace(/^W\//, '') === etag || item.trim() === '*');
-}
-
-function executionIdOf(c: Context): string {
-  const id = c.req.param('id') ?? '';
-  if (!isExecutionId(id)) throw notFound();
-  return id;
 }

@@ -98,6 +98,7 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
       maxBodyBytes: 1024 * 1024,
       maxResultBytes: 1024 * 1024,
       maxWatchers: 1000,
+      maxStreams: 1000,
       ...options.limits,
     },
     policy: {
@@ -107,10 +108,12 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
   };
   const temporal = connectTemporal(config.temporal);
   const { client } = temporal;
-  const { app, watchers } = createApi(config, temporal, logger);
+  const closing = new AbortController();
+  const { app, watchers } = createApi(config, temporal, logger, closing.signal);
   const server = await listen(app, config);
   const url = `http://127.0.0.1:${server.port}`;
   t.after(async () => {
+    closing.abort();
     await server.close(100);
     watchers.close();
     await temporal.close();

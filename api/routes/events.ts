@@ -1,0 +1,161 @@
+import type { HttpBindings } from '@hono/node-server';
+import { Hono } from 'hono';
+import type { Context } from 'hono';
+import { z } from 'zod';
+import type { ExecutionState } from '../../workflows/state.ts';
+import type { AppDeps } from '../deps.ts';
+import { ApiError } from '../errors.ts';
+import { eventView } from '../event-view.ts';
+import { executionIdOf } from '../execution-id.ts';
+import { executionView } from '../execution-view.ts';
+import { invalid, queryOf } from '../json-body.ts';
+import type { LogPart } from '../log.ts';
+import type { LogEvent } from '../schemas.ts';
+import { sseEvent, sseOf, streamOf } from '../sse.ts';
+import { TooManyWatchers } from '../watchers.ts';
+
+/** A comment goes out when nothing else did, so that proxies and clients know the stream to be alive. */
+const HEARTBEAT_MS = 10_000;
+const RECONNECT_MS = 1_000;
+const STREAMS_RETRY_AFTER_S = 5;
+/** A page ends early past it. */
+const MAX_PAGE_BYTES = 1024 * 1024;
+const ENTRY_NUMBER = /^\d{1,9}$/;
+
+export const eventsQuery = z.strictObject({
+  after: z.string().regex(ENTRY_NUMBER, 'must be the number of a log entry').transform(Number).optional(),
+  kinds: z
+    .string()
+    .max(1000)
+    .transform((list) => list.split(',').filter((kind) => kind !== ''))
+    .optional(),
+  limit: z
+    .string()
+    .regex(/^\d{1,4}$/, 'must be a number from 1 to 1000')
+    .transform(Number)
+    .refine((limit) => limit >= 1 && limit <= 1000, 'must be a number from 1 to 1000')
+    .default(100),
+});
+
+type Filter = (event: LogEvent) => boolean;
+
+/** The log of an execution: as server-sent events, or in pages of JSON. */
+export function eventRoutes({ executions, limits, closing }: AppDeps): Hono {
+  const app = new Hono();
+  let streams = 0;
+
+  app.get('/executions/:id/events', async (c) => {
+    const id = executionIdOf(c);
+    const { after, kinds, limit } = queryOf(c, eventsQuery);
+    const isWanted: Filter = ({ kind }) => kinds === undefined || kinds.includes(kind);
+    // EventSource connects again to the URL that it was given, whose parameters are old by then.
+    const cursor = lastEventIdOf(c) ?? after;
+    c.header('Cache-Control', 'no-store');
+    c.header('Vary', 'Accept');
+    return wantsPages(c)
+      ? c.json(await readPage(id, cursor ?? 0, limit, isWanted))
+      : openStream(c, id, cursor, isWanted);
+  });
+
+  async function readPage(id: string, after: number, limit: number, isWanted: Filter) {
+    await executions.get(id);
+    const page = { events: [] as LogEvent[], next_after: after, has_more: true, is_complete: false };
+    let bytes = 0;
+    const isFull = () => page.events.length >= limit || bytes > MAX_PAGE_BYTES;
+    for await (const { records, isCaughtUp, isComplete } of executions.readLog(id, after)) {
+      for (const record of records) {
+        if (isFull()) return page;
+        page.next_after = record.sequence;
+        const event = eventView(record);
+        if (!isWanted(event)) continue;
+        page.events.push(event);
+        bytes += JSON.stringify(event).length;
+      }
+      if (isCaughtUp) return { ...page, has_more: false, is_complete: isComplete };
+    }
+    return page;
+  }
+
+  async function openStream(c: Context, id: string, cursor: number | undefined, isWanted: Filter): Promise<Response> {
+    if (streams >= limits.maxStreams) throw tooManyStreams();
+    const state = await executions.get(id);
+    const over = firstOf(c.req.raw.signal, closing);
+    const log = executions.followLog(id, cursor ?? state.sequence, { idleMs: HEARTBEAT_MS, signal: over.signal });
+    // What can be refused is refused before the head is out.
+    const { value: first } = await log.next().catch((err: unknown) => {
+      over.abort();
+      throw err instanceof TooManyWatchers ? tooManyStreams() : err;
+    });
+    if (cursor !== undefined && (!first || (first.isComplete && first.records.length === 0))) {
+      over.abort();
+      await log.return(undefined);
+      // The one answer after which an EventSource does not connect again.
+      return c.body(null, 204);
+    }
+    const snapshot = cursor === undefined ? state : undefined;
+    const body = streamOf(partsOf(first, log, snapshot), {
+      onStalled: () => (c.env as HttpBindings).outgoing.destroy(),
+    });
+    c.header('Content-Type', 'text/event-stream');
+    c.header('X-Accel-Buffering', 'no');
+    return c.body(body);
+
+    async function* partsOf(
+      part: LogPart | undefined,
+      more: AsyncGenerator<LogPart>,
+      from: ExecutionState | undefined,
+    ): AsyncGenerator<string> {
+      streams += 1;
+      try {
+        yield `retry: ${RECONNECT_MS}\n\n${from ? sseEvent('snapshot', executionView(from), from.sequence) : ''}`;
+        if (part) yield* textOf(part);
+        for await (const next of more) yield* textOf(next);
+      } finally {
+        streams -= 1;
+        over.abort();
+        await more.return(undefined);
+      }
+    }
+
+    function* textOf({ records, isComplete }: LogPart): Generator<string> {
+      const events = records.map((record) => sseOf(record)).filter(({ event }) => isWanted(event));
+      const text = events.map((event) => event.text).join('') + (isComplete ? END : '');
+      yield text === '' ? HEARTBEAT : text;
+    }
+  }
+
+  return app;
+}
+
+const HEARTBEAT = ': still here\n\n';
+const END = sseEvent('end', {});
+
+/** An EventSource sends it when it connects again. */
+function lastEventIdOf(c: Context): number | undefined {
+  const id = c.req.header('Last-Event-ID');
+  if (id === undefined || id === '') return undefined;
+  if (!ENTRY_NUMBER.test(id)) throw invalid([{ path: 'Last-Event-ID', message: 'must be the number of a log entry' }]);
+  return Number(id);
+}
+
+function wantsPages(c: Context): boolean {
+  const accept = c.req.header('Accept')?.toLowerCase() ?? '';
+  return accept.includes('application/json') && !accept.includes('text/event-stream');
+}
+
+/** Aborts with the first of them. To be aborted in any case: its listeners go with it. */
+function firstOf(...signals: AbortSignal[]): AbortController {
+  const first = new AbortController();
+  const abort = () => first.abort();
+  for (const signal of signals) {
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true, signal: first.signal });
+  }
+  return first;
+}
+
+function tooManyStreams(): ApiError {
+  return new ApiError('too_many_streams', 'this process serves as many event streams as it may', {
+    retryAfterS: STREAMS_RETRY_AFTER_S,
+  });
+}

@@ -1,0 +1,52 @@
+import { eventView } from './event-view.ts';
+import type { LogRecord } from './log.ts';
+import type { LogEvent } from './schemas.ts';
+
+/** How long a reader may take nothing before it is cut: what is written for it waits in memory. */
+const STALL_MS = 15_000;
+
+/** Server-sent events (WHATWG HTML 9.2). JSON has no line breaks, so one `data:` line holds it. */
+export function sseEvent(kind: string, data: unknown, id?: number): string {
+  return `${id === undefined ? '' : `id: ${id}\n`}event: ${kind}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+const made = new WeakMap<LogRecord, { event: LogEvent; text: string }>();
+
+/** An entry and its text, which is made once for all who follow the same log. */
+export function sseOf(record: LogRecord): { event: LogEvent; text: string } {
+  const known = made.get(record);
+  if (known) return known;
+  const event = eventView(record);
+  const text = sseEvent(event.kind, event, event.sequence);
+  const both = { event, text };
+  made.set(record, both);
+  return both;
+}
+
+/**
+ * A body that is made as fast as it is read: the next part is asked for when the one before is on its way.
+ * @param onStalled called when nothing was taken for so long
+ */
+export function streamOf(
+  parts: AsyncGenerator<string>,
+  { onStalled, stallMs = STALL_MS }: { onStalled: () => void; stallMs?: number },
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let stalled: NodeJS.Timeout | undefined;
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        clearTimeout(stalled);
+        const { done, value } = await parts.next();
+        if (done) return controller.close();
+        controller.enqueue(encoder.encode(value));
+        stalled = setTimeout(onStalled, stallMs);
+      },
+      cancel: async () => {
+        clearTimeout(stalled);
+        await parts.return(undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
