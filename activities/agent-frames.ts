@@ -1,6 +1,7 @@
 import { createParser } from 'eventsource-parser';
+import { clip } from '../common/clip.ts';
 import { findJsonFlaw } from '../common/json.ts';
-import { progressReport } from '../common/progress.ts';
+import { other, readReport } from '../common/reports.ts';
 import type { AgentReport, Json, JsonObject } from '../workflows/execution.ts';
 import { agentFailures } from './agent-failure.ts';
 
@@ -12,7 +13,6 @@ export type Frame =
 
 export type StreamFormat = 'ndjson' | 'sse';
 
-const MAX_REPORT_BYTES = 64 * 1024;
 const NDJSON_TYPES = new Set(['application/x-ndjson', 'application/ndjson', 'application/jsonl']);
 
 /** Which stream format a `Content-Type` announces, if any. */
@@ -84,7 +84,7 @@ function sseReader(complete: Frame[], maxBytes: number): FrameReader {
 
 function toFrame(event: string | undefined, text: string): Frame {
   const fields = parseObject(text);
-  if (!fields) return other('unparsable', { text: text.slice(0, 200) });
+  if (!fields) return { kind: 'report', report: other('unparsable', { text: clip(text, 200) }) };
   // `message` is what SSE calls an event that has no name.
   const named = event === 'message' ? undefined : event;
   const name = named ?? (typeof fields.type === 'string' ? fields.type : 'unknown');
@@ -99,17 +99,9 @@ function toFrame(event: string | undefined, text: string): Frame {
         ...(fields.error_details !== undefined &&
           !findJsonFlaw(fields.error_details, { text: false }) && { details: fields.error_details }),
       };
-    case 'progress':
-      return { kind: 'report', report: progressReport(fields) };
     default:
-      return text.length > MAX_REPORT_BYTES || findJsonFlaw(fields, { text: false })
-        ? other(name, { cut: true, bytes: text.length })
-        : other(name, fields);
+      return { kind: 'report', report: readReport(name, fields).report };
   }
-}
-
-function other(name: string, data: JsonObject): Frame {
-  return { kind: 'report', report: { type: 'other', name: name.slice(0, 64), data } };
 }
 
 function parseObject(text: string): JsonObject | undefined {

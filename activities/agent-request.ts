@@ -74,5 +74,6 @@ function callHeaders(call: AgentCall, node: AgentNode, publicUrl: string, attemp
     ...(call.actorId !== undefined && { 'x-actor-id': call.actorId }),
     'perdure-attempt': String(attempt),
     'perdure-callback-url': `${publicUrl}/api/v1/executions/${call.executionId}/status`,
+    'perdure-events-url': `${publicUrl}/api/v1/executions/${call.executionId}/events`,
   };
 }

@@ -1,6 +1,6 @@
 import { clip } from '../common/clip.ts';
 import { findJsonFlaw } from '../common/json.ts';
-import { progressReport } from '../common/progress.ts';
+import { progressReport } from '../common/reports.ts';
 import type { AgentReport, Ending, ExecutionStatus, Json } from '../workflows/execution.ts';
 import { isTerminal } from '../workflows/execution.ts';
 import { ApiError } from './errors.ts';

@@ -34,6 +34,9 @@ const STATUS_OF = {
   too_many_streams: 503,
 } as const satisfies Record<string, ContentfulStatusCode>;
 
+/** Whoever gets one of these, and works on the execution, may stop. */
+const TELLS_TO_STOP = new Set<ErrorCode>(['execution_finished', 'conflicting_callback']);
+
 export type ErrorCode = keyof typeof STATUS_OF;
 export const ERROR_CODES = Object.keys(STATUS_OF) as ErrorCode[];
 
@@ -110,5 +113,6 @@ export function problemBody(err: ApiError, requestId: string) {
     request_id: requestId,
     ...(err.errors && { errors: err.errors }),
     ...(err.executionId !== undefined && { execution_id: err.executionId }),
+    ...(TELLS_TO_STOP.has(err.code) && { control: 'cancel' }),
   };
 }

@@ -1,5 +1,6 @@
 import type { Outcome, WebhookAttempt } from '../workflows/execution.ts';
 import { formatTarget } from '../workflows/execution.ts';
+import { isOver } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import type { Execution } from './schemas.ts';
 
@@ -22,7 +23,23 @@ export function executionView(state: ExecutionState): Execution {
     current_action: state.currentAction ?? null,
     progress_pct: state.progressPct ?? null,
     estimated_completion: state.estimatedCompletion ?? null,
+    last_step: state.lastStep
+      ? {
+          sequence: state.lastStep.sequence,
+          kind: state.lastStep.kind,
+          name: state.lastStep.name ?? null,
+          summary: state.lastStep.summary ?? null,
+        }
+      : null,
+    usage: state.usage
+      ? {
+          input_tokens: state.usage.inputTokens,
+          output_tokens: state.usage.outputTokens,
+          cost_usd: state.usage.costUsd,
+        }
+      : null,
     ...endView(outcome),
+    ...(outcome && outcome.status !== 'succeeded' && { checkpoint: state.checkpoint ?? null }),
     webhook_registered: state.webhook !== undefined,
     webhook_events: state.webhookEvents.map(attemptView),
     sequence: state.sequence,
@@ -78,6 +95,16 @@ export function syncView(state: ExecutionState, outcome: Outcome) {
     duration_ms: outcome.durationMs,
     finished_at: outcome.completedAt,
     webhook_registered: state.webhook !== undefined,
+  };
+}
+
+/** What every answer to an agent's callback tells it. */
+export function directionsView(state: ExecutionState) {
+  return {
+    execution_id: state.executionId,
+    control: isOver(state) ? 'cancel' : 'continue',
+    messages: [],
+    sequence: state.sequence,
   };
 }
 

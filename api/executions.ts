@@ -18,6 +18,7 @@ import { isOver } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import { ApiError } from './errors.ts';
 import type { Histories } from './histories.ts';
+import { createReportQueue } from './report-queue.ts';
 import {
   inTime,
   isMisconfigured,
@@ -105,7 +106,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
   /** Signals an open execution; `closed` when it has ended in the meantime. */
   async function signalOpen(executionId: string, send: () => Promise<void>): Promise<'sent' | 'closed'> {
     try {
-      await call(send);
+      await send();
       return 'sent';
     } catch (err) {
       if (!isNotFound(err)) throw err;
@@ -113,6 +114,10 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
       return 'closed';
     }
   }
+
+  const reportQueue = createReportQueue((executionId, reports) =>
+    call(() => client.workflow.getHandle(executionId).signal(agentReportSignal, reports)),
+  );
 
   /** One at a time per execution: each carries on from the complete log of the run before. */
   const redelivering = new Set<string>();
@@ -133,7 +138,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
         `a webhook is not sent again after ${MAX_WEBHOOK_ATTEMPTS} recorded attempts`,
         { executionId },
       );
-    const { callback: _, ...carried } = state;
+    const { callback: _, eventIds: __, ...carried } = state;
     try {
       await startWorkflow<typeof redeliverWebhook>('redeliverWebhook', {
         workflowId: executionId,
@@ -202,6 +207,8 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
     report: async (executionId, reports) => {
       const state = await getBetweenTasks(executionId);
       if (isOver(state)) throw conflict(state);
+      const news = reports.filter(({ id }) => id === undefined || !state.eventIds?.includes(id));
+      if (news.length === 0) return state;
       if (state.sequence > MAX_REPORTS)
         throw new ApiError(
           'too_many_reports',
@@ -211,8 +218,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
             retryAfterS: 60,
           },
         );
-      const handle = client.workflow.getHandle(executionId);
-      const sent = await signalOpen(executionId, () => handle.signal(agentReportSignal, reports));
+      const sent = await signalOpen(executionId, () => reportQueue.add(executionId, news));
       if (sent === 'closed') throw conflict(await get(executionId));
       // Who has reported and then reads finds what was reported.
       const seen = await watchers.waitFor(executionId, (now) => now.sequence > state.sequence, {
@@ -228,7 +234,9 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
 
       const callbackId = randomUUID();
       const handle = client.workflow.getHandle(executionId);
-      const sent = await signalOpen(executionId, () => handle.signal(agentCallbackSignal, { ...ending, callbackId }));
+      const sent = await signalOpen(executionId, () =>
+        call(() => handle.signal(agentCallbackSignal, { ...ending, callbackId })),
+      );
       const after =
         sent === 'closed'
           ? await get(executionId)
@@ -249,12 +257,13 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
     cancel: async (executionId, reason) => {
       const state = await getBetweenTasks(executionId);
       if (isOver(state)) throw conflict(state);
-      const sent = await signalOpen(executionId, async () => {
+      const handle = client.workflow.getHandle(executionId);
+      const ask = async () => {
         // The request itself cannot carry a reason into workflow code. The first one counts, and signals are bounded.
-        if (reason !== undefined && state.cancelReason === undefined)
-          await client.workflow.getHandle(executionId).signal(cancelReasonSignal, reason);
-        await client.workflow.getHandle(executionId).cancel();
-      });
+        if (reason !== undefined && state.cancelReason === undefined) await handle.signal(cancelReasonSignal, reason);
+        await handle.cancel();
+      };
+      const sent = await signalOpen(executionId, () => call(ask));
       if (sent === 'closed') throw conflict(await get(executionId));
       return state;
     },

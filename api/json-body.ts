@@ -86,7 +86,7 @@ interface Place {
   noun: string;
 }
 
-function check<T extends z.ZodType>(schema: T, value: unknown, place: Place): z.infer<T> {
+export function check<T extends z.ZodType>(schema: T, value: unknown, place: Place): z.infer<T> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw invalid(parsed.error.issues.flatMap((issue) => flawsOf(issue, topLevelNames(schema), place)));

@@ -3,6 +3,8 @@ import { eventsQuery } from './routes/events.ts';
 import { listQuery, waitQuery } from './routes/executions.ts';
 import {
   acceptedAnswer,
+  agentDirections,
+  agentEvents,
   batchStatusAnswer,
   batchStatusRequest,
   cancelAnswer,
@@ -118,11 +120,21 @@ const ROUTES: Route[] = [
   },
   {
     method: 'post',
+    path: '/api/v1/executions/{id}/events',
+    summary: 'Callback of a working agent: what it does, step by step',
+    request: agentEvents,
+    answers: {
+      200: { description: 'Recorded, or known already', body: agentDirections },
+      409: { description: 'The execution has ended', body: problemDetails },
+    },
+  },
+  {
+    method: 'post',
     path: '/api/v1/executions/{id}/status',
     summary: 'Callback of an agent that answered 202: progress, or its last word',
     request: statusCallback,
     answers: {
-      200: { description: 'Recorded, or known already', body: execution },
+      200: { description: 'Recorded, or known already', body: execution.extend(agentDirections.shape) },
       409: { description: 'The execution has ended otherwise', body: problemDetails },
     },
   },

@@ -1,6 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { z } from 'zod';
-import { EXECUTION_STATUSES, LANES, TARGET_TYPES } from '../workflows/execution.ts';
+import { EXECUTION_STATUSES, LANES, STEP_KINDS, TARGET_TYPES } from '../workflows/execution.ts';
 
 /**
  * Every request and answer body. They validate and they make the OpenAPI document, so descriptions live here.
@@ -164,6 +164,19 @@ export const execution = z
     current_action: z.string().nullable(),
     progress_pct: z.number().nullable(),
     estimated_completion: z.string().nullable(),
+    last_step: z
+      .object({
+        sequence: z.int(),
+        kind: z.enum(STEP_KINDS),
+        name: z.string().nullable(),
+        summary: z.string().nullable(),
+      })
+      .nullable(),
+    usage: z
+      .object({ input_tokens: z.number(), output_tokens: z.number(), cost_usd: z.number() })
+      .nullable()
+      .meta({ description: 'What the agent has reported to have used, summed up' }),
+    checkpoint: json.optional().meta({ description: "The agent's last one, where the end is not success" }),
     result: json,
     error: z.string().nullable(),
     error_details: json,
@@ -187,6 +200,38 @@ export const logEvent = z
   })
   .meta({ id: 'LogEvent' });
 export type LogEvent = z.infer<typeof logEvent>;
+
+export const agentEvent = z
+  .looseObject({
+    type: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ -')
+      .meta({ description: 'progress, step, note, artifact, checkpoint, usage, or a name of your own' }),
+    id: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,128}$/, 'must be 1 to 128 visible ASCII characters')
+      .optional()
+      .meta({ description: 'Your own; the same one again says nothing new' }),
+  })
+  .meta({ id: 'AgentEvent' });
+
+export const agentEventList = z.strictObject({ events: z.array(agentEvent).min(1).max(500) });
+
+export const agentEvents = z
+  .union([agentEventList, agentEvent])
+  .meta({ id: 'AgentEvents', description: 'One event, or up to 500' });
+
+export const CONTROLS = ['continue', 'cancel'] as const;
+
+/** What an agent must know next. */
+export const agentDirections = z
+  .object({
+    execution_id: executionId,
+    control: z.enum(CONTROLS).meta({ description: 'cancel: stop, nobody waits any more' }),
+    messages: z.array(json),
+    sequence: z.int(),
+  })
+  .meta({ id: 'AgentDirections' });
 
 export const logPage = z
   .object({
@@ -234,6 +279,7 @@ export const problemDetails = z
     request_id: z.string(),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
     execution_id: z.string().optional(),
+    control: z.literal('cancel').optional().meta({ description: 'To an agent whose execution is over: stop' }),
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details' });
 

@@ -89,8 +89,14 @@ export function isDelivered(attempt: WebhookAttempt): boolean {
   return attempt.error === null;
 }
 
-/** What an agent says while it works. `progress` is known to the fold, every other kind is kept and passed on. */
-export type AgentReport =
+export const STEP_KINDS = ['thought', 'tool_call', 'tool_result', 'self_correction', 'message'] as const;
+export type StepKind = (typeof STEP_KINDS)[number];
+
+/**
+ * What an agent says while it works; `common/reports.ts` has the vocabulary. `id` is the agent's own: the same one
+ * again says nothing new.
+ */
+export type AgentReport = { id?: string } & (
   | {
       type: 'progress';
       status?: OpenStatus;
@@ -100,7 +106,8 @@ export type AgentReport =
       /** ISO 8601. */
       estimatedCompletion?: string;
     }
-  | { type: 'other'; name: string; data: JsonObject };
+  | { type: 'other'; name: string; data: JsonObject }
+);
 
 /** The final word of an agent that had answered 202. */
 export type AgentCallback = Ending & {

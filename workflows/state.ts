@@ -9,8 +9,11 @@ import type {
   AgentReport,
   Ending,
   ExecutionStatus,
+  Json,
+  JsonObject,
   Lane,
   Outcome,
+  StepKind,
   Target,
   WebhookAttempt,
 } from './execution.ts';
@@ -26,6 +29,12 @@ export interface ExecutionState extends ExecutionContext {
   currentAction?: string;
   progressPct?: number;
   estimatedCompletion?: string;
+  /** The newest one, without its data. */
+  lastStep?: { sequence: number; kind: StepKind; name?: string; summary?: string };
+  /** What the agent has used, summed up. */
+  usage?: { inputTokens: number; outputTokens: number; costUsd: number };
+  /** What the agent wants to have again when it goes on; each one replaces the one before. */
+  checkpoint?: Json;
   outcome?: Outcome;
   webhook?: SealedWebhook;
   webhookEvents: WebhookAttempt[];
@@ -34,6 +43,8 @@ export interface ExecutionState extends ExecutionContext {
   /** Not visible to clients: what decides races and retries. */
   callback?: AgentCallback;
   cancelReason?: string;
+  /** Ids of the newest events of the agent's. */
+  eventIds?: string[];
   /** Known to readers of the history only: a worker is at work on it, and may be calling the agent just now. */
   isInTask?: true;
   requestMac?: string;
@@ -85,9 +96,9 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
       state.lane = entry.lane;
       return number(entry);
     case 'report':
-      if (state.outcome) return;
-      applyReport(state, entry.report);
-      return number(entry);
+      if (state.outcome || isKnown(state, entry.report)) return;
+      number(entry);
+      return applyReport(state, entry.report);
     case 'callback':
       state.callback ??= entry.callback;
       return;
@@ -112,12 +123,52 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
   }
 }
 
+/** How many event ids of an agent's are remembered. */
+const MAX_EVENT_IDS = 1000;
+
+/** Whether the agent has said that before; remembers it. */
+function isKnown(state: ExecutionState, { id }: AgentReport): boolean {
+  if (id === undefined) return false;
+  const ids = (state.eventIds ??= []);
+  if (ids.includes(id)) return true;
+  ids.push(id);
+  if (ids.length > MAX_EVENT_IDS) ids.shift();
+  return false;
+}
+
 function applyReport(state: ExecutionState, report: AgentReport): void {
-  if (report.type !== 'progress') return;
+  if (report.type !== 'progress') return applyOther(state, report.name, report.data);
   if (report.status !== undefined) state.status = report.status;
   if (report.currentAction !== undefined) state.currentAction = report.currentAction;
   if (report.progressPct !== undefined) state.progressPct = report.progressPct;
   if (report.estimatedCompletion !== undefined) state.estimatedCompletion = report.estimatedCompletion;
+}
+
+function applyOther(state: ExecutionState, name: string, data: JsonObject): void {
+  switch (name) {
+    case 'step': {
+      const { kind, name: step, summary } = data as { kind: StepKind; name?: string; summary?: string };
+      state.lastStep = {
+        sequence: state.sequence,
+        kind,
+        ...(step !== undefined && { name: step }),
+        ...(summary !== undefined && { summary }),
+      };
+      return;
+    }
+    case 'usage': {
+      const { input_tokens = 0, output_tokens = 0, cost_usd = 0 } = data as Record<string, number>;
+      const { inputTokens, outputTokens, costUsd } = state.usage ?? { inputTokens: 0, outputTokens: 0, costUsd: 0 };
+      state.usage = {
+        inputTokens: inputTokens + input_tokens,
+        outputTokens: outputTokens + output_tokens,
+        costUsd: costUsd + cost_usd,
+      };
+      return;
+    }
+    case 'checkpoint':
+      state.checkpoint = data['data'] ?? null;
+  }
 }
 
 /** A worker that dies in an attempt leaves a gap in the numbers: it is filled, so that the log stays complete. */

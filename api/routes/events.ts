@@ -3,12 +3,13 @@ import { Hono } from 'hono';
 import type { Context } from 'hono';
 import { z } from 'zod';
 import type { ExecutionState } from '../../workflows/state.ts';
+import { readAgentEvents } from '../agent-events.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
 import { eventView } from '../event-view.ts';
 import { executionIdOf } from '../execution-id.ts';
-import { executionView } from '../execution-view.ts';
-import { invalid, queryOf } from '../json-body.ts';
+import { directionsView, executionView } from '../execution-view.ts';
+import { invalid, queryOf, readJson } from '../json-body.ts';
 import type { LogPart } from '../log.ts';
 import type { LogEvent } from '../schemas.ts';
 import { sseEvent, sseOf, streamOf } from '../sse.ts';
@@ -55,6 +56,12 @@ export function eventRoutes({ executions, limits, closing }: AppDeps): Hono {
     return wantsPages(c)
       ? c.json(await readPage(id, cursor ?? 0, limit, isWanted))
       : openStream(c, id, cursor, isWanted);
+  });
+
+  app.post('/executions/:id/events', async (c) => {
+    const id = executionIdOf(c);
+    const reports = readAgentEvents(await readJson(c, { asIs: true }));
+    return c.json(directionsView(await executions.report(id, reports)));
   });
 
   async function readPage(id: string, after: number, limit: number, isWanted: Filter) {

@@ -7,7 +7,7 @@ import type { ExecutionState } from '../../workflows/state.ts';
 import { readCallback, tooLargeEnding } from '../agent-callback.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
-import { executionView, linksOf } from '../execution-view.ts';
+import { directionsView, executionView, linksOf } from '../execution-view.ts';
 import { isExecutionId } from '../ids.ts';
 import { executionIdOf } from '../execution-id.ts';
 import { jsonBody, queryOf, readBytes, readJson } from '../json-body.ts';
@@ -114,7 +114,7 @@ export function executionRoutes(deps: AppDeps): Hono {
       meaning.kind === 'report'
         ? await executions.report(id, [meaning.report])
         : await executions.callback(id, meaning.ending);
-    return c.json(executionView(state));
+    return c.json({ ...executionView(state), ...directionsView(state) });
   });
 
   /** An agent whose last word is too long has ended all the same: nobody must wait for it for ever. */
