@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { QueryRejectedError } from '@temporalio/client';
 import type { Client, Connection, WorkflowClient } from '@temporalio/client';
 import { canonicalJson } from '../common/json.ts';
@@ -207,6 +207,8 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
     report: async (executionId, reports) => {
       const state = await getBetweenTasks(executionId);
       if (isOver(state)) throw conflict(state);
+      // What has no id of the agent's gets one: it tells whether a report came before the end or after it.
+      const prefix = randomBytes(6).toString('base64url');
       const news = reports.filter(({ id }) => id === undefined || !state.eventIds?.includes(id));
       if (news.length === 0) return state;
       if (state.sequence > MAX_REPORTS)
@@ -218,12 +220,15 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
             retryAfterS: 60,
           },
         );
-      const sent = await signalOpen(executionId, () => reportQueue.add(executionId, news));
+      const marked = news.map((report, i) => ({ ...report, id: report.id ?? `${prefix}.${i}` }));
+      const isThere = ({ eventIds = [] }: ExecutionState) => marked.every(({ id }) => eventIds.includes(id));
+      const sent = await signalOpen(executionId, () => reportQueue.add(executionId, marked));
       if (sent === 'closed') throw conflict(await get(executionId));
       // Who has reported and then reads finds what was reported.
-      const seen = await watchers.waitFor(executionId, (now) => now.sequence > state.sequence, {
+      const seen = await watchers.waitFor(executionId, (now) => isThere(now) || isOver(now), {
         timeoutMs: SEE_OWN_SIGNAL_MS,
       });
+      if (seen && isOver(seen) && !isThere(seen)) throw conflict(seen);
       return seen ?? state;
     },
 

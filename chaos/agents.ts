@@ -23,6 +23,7 @@ interface Call {
   /** The how-manyeth call of this execution, from 1. */
   call: number;
   callbackUrl: string;
+  eventsUrl: string;
   response: ServerResponse;
   reply: (
     status: number,
@@ -33,6 +34,8 @@ interface Call {
 }
 
 const CALLBACK_GIVE_UP_MS = 90_000;
+const STEPS = 3;
+const STEP_TRIES = 20;
 const CALLBACK_TIMEOUT_MS = 15_000;
 /** More than the second by which timers of Temporal may be late, or it could not be told from a short pause. */
 const RETRY_AFTER_S = 3;
@@ -93,6 +96,7 @@ export async function startAgents(
       call,
       response,
       callbackUrl: String(request.headers['perdure-callback-url']),
+      eventsUrl: String(request.headers['perdure-events-url']),
       reply: async (status, how, body, { gave, retryable = false, retryAfterS } = {}) => {
         if (response.destroyed) return;
         const headers = {
@@ -126,7 +130,7 @@ export async function startAgents(
         return stream(call, !isFirst);
       case 'accept':
         await accept();
-        await sleep(workMs);
+        await Promise.all([sleep(workMs), tellSteps(call, workMs)]);
         return report(call, succeeded(result));
       case 'callback':
         // The callback comes first, the answer of the call itself never.
@@ -193,6 +197,23 @@ export async function startAgents(
       retryable: !isWhole,
       ...(isWhole && { gave: succeeded(result) }),
     });
+  }
+
+  /** Steps by callback, each again until there is an answer: its id keeps it from being recorded twice. */
+  async function tellSteps({ planned: { n }, id, call, eventsUrl }: Call, workMs: number): Promise<void> {
+    for (let i = 1; i <= STEPS; i++) {
+      await sleep(workMs / STEPS);
+      const step = `call ${call} step ${i}`;
+      const body = JSON.stringify({ id: `${call}.${i}`, type: 'step', kind: 'thought', name: step });
+      for (let tries = 0; tries < STEP_TRIES; tries++) {
+        const signal = AbortSignal.timeout(CALLBACK_TIMEOUT_MS);
+        const answer = await fetch(eventsUrl, { method: 'POST', body, signal }).catch(() => undefined);
+        const text = await answer?.text().catch(() => undefined);
+        if (answer && text !== undefined) ledger.add(n, { kind: 'event-answered', id, step, status: answer.status });
+        if (answer && answer.status < 500) break;
+        await sleep(250);
+      }
+    }
   }
 
   /** As an SDK does it: again and again, until there is an answer that says whether it was taken. */

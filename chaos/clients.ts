@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { followLog } from './logs.ts';
 import { createBatch } from './batch.ts';
 import type { Answer, Send } from './http.ts';
 import { clock, outcomeIn } from './ledger.ts';
@@ -131,6 +132,7 @@ export function createClients({ ledger, seed, send, apiUrls, receiverUrl }: Clie
   async function follow({ n, follow }: PlannedExecution, id: string): Promise<void> {
     if (isTold(n)) return;
     if (follow === 'batch') return batch.untilEnd(n, id);
+    if (follow === 'stream') return followLog({ ledger, apiOf, signal }, n, id);
     if (follow === 'webhook' && (await toldByWebhook(n))) return;
     for (let turn = n; !signal.aborted; turn++) {
       const isLong = follow === 'long-poll';

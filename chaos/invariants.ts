@@ -2,6 +2,7 @@ import { checkCalls } from './calls.ts';
 import { checkDeliveries } from './deliveries.ts';
 import { byExecution, factsOf } from './ledger.ts';
 import type { Disturbance, Fact } from './ledger.ts';
+import { checkLogs } from './log-promises.ts';
 import { checkOutcomes } from './outcomes.ts';
 import type { Case, Violation } from './promises.ts';
 import type { PlannedExecution } from './plan.ts';
@@ -30,6 +31,7 @@ export function checkInvariants({ executions, facts, disturbances }: Evidence): 
       ...checkOutcomes(one),
       ...checkCalls(one),
       ...checkDeliveries(one),
+      ...checkLogs(one),
       ...checkRefusals(planned, n, own, disturbances),
     );
   }

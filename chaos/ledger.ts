@@ -11,7 +11,17 @@ export interface Outcome {
   error?: string;
 }
 
-export const CHANNELS = ['sync', 'poll', 'long-poll', 'batch', 'receiver-poll', 'webhook', 'temporal'] as const;
+export const CHANNELS = [
+  'sync',
+  'poll',
+  'long-poll',
+  'batch',
+  'receiver-poll',
+  'stream',
+  'pages',
+  'webhook',
+  'temporal',
+] as const;
 export type Channel = (typeof CHANNELS)[number];
 
 export interface LoggedAttempt {
@@ -62,6 +72,9 @@ type Seen =
   | { kind: 'redirect-followed' }
   | { kind: 'answer-drained'; bytes: number }
   | { kind: 'attempt-log'; id: string; attempts: LoggedAttempt[] }
+  /** What a reader has seen of a whole log: `digest` is of its bytes, `steps` the names of the agent's. */
+  | { kind: 'log'; id: string; channel: Channel; digest: string; steps: string[]; flaws: string[] }
+  | { kind: 'event-answered'; id: string; step: string; status: number }
   | { kind: 'still-open'; id: string; status: string }
   | { kind: 'not-in-temporal'; id: string }
   | { kind: 'secret-seen'; where: string };

@@ -19,7 +19,7 @@ export interface PlannedExecution {
   atMs: number;
   way: 'sync' | 'prefer-wait' | 'async';
   /** How the client learns of the end of what it did not wait for. */
-  follow: 'poll' | 'long-poll' | 'batch' | 'webhook';
+  follow: 'poll' | 'long-poll' | 'batch' | 'stream' | 'webhook';
   hasKey: boolean;
   agent: AgentBehaviour;
   /** How long the agent works. */
@@ -79,8 +79,8 @@ function planExecution(
   const receiver = receiverOf(random, n, receiverFaults);
   const follow = random.pick(
     receiver === undefined || agent === 'silent'
-      ? (['poll', 'long-poll', 'batch'] as const)
-      : (['poll', 'long-poll', 'batch', 'webhook'] as const),
+      ? (['poll', 'long-poll', 'batch', 'stream'] as const)
+      : (['poll', 'long-poll', 'batch', 'stream', 'webhook'] as const),
   );
   const isLong = agent === 'accept' && random.chance(0.4);
   const needsLimit = agent === 'hang' || agent === 'silent' || agent === 'late';

@@ -9,6 +9,7 @@ export const INVARIANTS = {
   I4: 'every webhook is good, complete, signed, and not before its outcome',
   I5: 'all channels tell the same outcome, and it is a right one',
   I6: 'no secret shows',
+  I7: 'a log is numbered without a gap, reads the same everywhere, and has all that the agent was told is in it',
   REFUSAL: 'every refusal is one that is allowed',
   LIVE: 'once the faults are over, everything ends in time',
 } as const;

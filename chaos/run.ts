@@ -6,6 +6,7 @@ import { createClients } from './clients.ts';
 import { createSend } from './http.ts';
 import type { Send } from './http.ts';
 import { injectFaults } from './inject.ts';
+import { readAllLogs } from './logs.ts';
 import { clock, createLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import type { Plan } from './plan.ts';
@@ -169,6 +170,7 @@ async function endAll(
 /** Every channel once more, and the logs, when all is well. */
 async function lookAgain(stand: Stand, ledger: Ledger, send: Send, ids: Map<string, number>): Promise<void> {
   await readAllByBatch(ledger, send, stand.apiUrls, ids);
+  await readAllLogs(ledger, send, stand.apiUrls, ids);
   for (const log of stand.logs)
     if (hasSecret(await readFile(log, 'utf8'))) ledger.add(-1, { kind: 'secret-seen', where: log });
 }
