@@ -103,7 +103,6 @@ function render(blocks: LongPollBlock[], { rounds, events }: { rounds: number; e
     '  times are from the send of the callback: to its 200, when Temporal has recorded it, and to the answer of each',
     '  reader, its JSON included. Readers may have it before the agent has its 200.',
     '- All readers and the agent are one process: with 100 readers the answers queue there.',
-    '- There is no event stream (SSE) yet; this is the fastest way to follow an execution.',
     '',
   ].join('\n');
 }

@@ -16,6 +16,7 @@ import { saveSection } from './results.ts';
 import { scale } from './scale.ts';
 import { shapes } from './shapes.ts';
 import { startUp } from './start-up.ts';
+import { streams } from './streams.ts';
 import type { Context, Plan, Suite, SuiteName } from './suite.ts';
 import { buildTemporalServer } from './temporal-postgres.ts';
 
@@ -27,6 +28,7 @@ const SUITES: Record<SuiteName, Suite> = {
   memory,
   'start-up': startUp,
   'long-poll': longPoll,
+  streams,
   scale,
 };
 

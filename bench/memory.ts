@@ -110,7 +110,7 @@ function residentOf(stand: Stand): Resident {
   return Object.fromEntries(sums) as Resident;
 }
 
-function residentKib(pid: number): number {
+export function residentKib(pid: number): number {
   if (process.platform === 'linux')
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? Number.NaN);
   return Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' }));

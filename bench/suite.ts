@@ -14,6 +14,7 @@ export const SUITE_NAMES = [
   'memory',
   'start-up',
   'long-poll',
+  'streams',
   'scale',
 ] as const;
 export type SuiteName = (typeof SUITE_NAMES)[number];

@@ -1,4 +1,5 @@
 import { AGENT_MUTATIONS } from './agent-mutations.ts';
+import { LOG_MUTATIONS } from './log-mutations.ts';
 import type { Invariant } from './promises.ts';
 import { WEBHOOK_MUTATIONS } from './webhook-mutations.ts';
 
@@ -232,6 +233,7 @@ export const MUTATIONS: Mutation[] = [
     caughtBy: 'I5',
   },
   ...WEBHOOK_MUTATIONS,
+  ...LOG_MUTATIONS,
   {
     name: 'url-in-history',
     what: 'the whole URL of a webhook stands beside the sealed one',

@@ -261,3 +261,15 @@ test('I5: who has no time for another call ends with what the last one brought, 
   assert.deepEqual(broken(run(2_500, 429), planned), ['I5'], 'there was time');
   assert.deepEqual(broken(run(4_500, 502), planned), ['I5'], 'the status is not passed on');
 });
+
+test('I7: a log with a gap, that reads otherwise elsewhere, or lacks or repeats what the agent was told is in it', () => {
+  const log = (more: object = {}): Sketch =>
+    ({ kind: 'log', id: ID, channel: 'stream', digest: 'd', steps: ['s1'], flaws: [], ...more }) as Sketch;
+  const step = (name: string, status = 200): Sketch =>
+    ({ kind: 'event-answered', id: ID, step: name, status }) as Sketch;
+  assert.deepEqual(broken([...happy, step('s1'), step('s2', 503), log(), log({ channel: 'pages' })]), []);
+  assert.deepEqual(broken([...happy, log({ flaws: ['4 follows 2'] })]), ['I7']);
+  assert.deepEqual(broken([...happy, log(), log({ channel: 'pages', digest: 'e' })]), ['I7']);
+  assert.deepEqual(broken([...happy, step('s2'), log()]), ['I7']);
+  assert.deepEqual(broken([...happy, step('s1'), log({ steps: ['s1', 's1'] })]), ['I7']);
+});

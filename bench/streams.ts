@@ -1,0 +1,250 @@
+/** Suite `streams`: from an event that an agent reports to those who follow the execution by its event stream. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createBenchClient, INPUT } from './client.ts';
+import type { BenchClient } from './client.ts';
+import { cpuBetween, isNoisy, readCpu } from './cpu.ts';
+import type { CpuUse } from './cpu.ts';
+import { createEventReaders } from './event-readers.ts';
+import { residentKib } from './memory.ts';
+import { NODE_NAME } from './processes.ts';
+import type { Stand } from './processes.ts';
+import { quantile } from './statistics.ts';
+import { factLines, noiseLine } from './suite.ts';
+import type { Suite } from './suite.ts';
+import { number, table } from './table.ts';
+
+const READERS = [1, 10, 100];
+/** Many streams at once: so many executions, readers of each, and events per second and execution. */
+const CROWD = { executions: 100, readers: 10, perSecond: 10, seconds: 15 };
+const QUICK_CROWD = { executions: 10, readers: 10, perSecond: 10, seconds: 3 };
+const DRAIN_MS = 30_000;
+
+interface Times {
+  /** From the callback to its 200: from then on it counts. */
+  takenMs: number[];
+  /** From the callback to each reader. */
+  readMs: number[];
+}
+
+interface Block extends Times {
+  readers: number;
+  cpu: CpuUse;
+}
+
+export const streams: Suite = async ({ plan, startStand, say }) => {
+  const rounds = plan.rounds ?? (plan.quick ? 1 : 5);
+  const events = plan.quick ? 10 : 50;
+  const stand = await startStand({ withBaseline: false, env: { PERDURE_MAX_STREAMS: '5000' } });
+  const http = createBenchClient();
+  const base = `${stand.apiUrl}/api/v1`;
+  const blocks: Block[] = [];
+  for (let round = 1; round <= rounds; round++)
+    for (const readers of round % 2 === 1 ? READERS : READERS.toReversed()) {
+      const before = readCpu(stand.pids());
+      const times = await oneExecution(http, base, readers, events);
+      blocks.push({ readers, ...times, cpu: cpuBetween(before, readCpu(stand.pids())) });
+      say(`round ${round}/${rounds}  ${readers} readers: p50 ${quantile(times.readMs, 0.5).toFixed(1)} ms`);
+    }
+  const crowd = await manyExecutions(http, stand, plan.quick ? QUICK_CROWD : CROWD);
+  say(`${crowd.connections} streams: p50 ${quantile(crowd.delayMs, 0.5).toFixed(1)} ms, lost ${crowd.lost}`);
+  await http.close();
+  return render(blocks, crowd, { rounds, events });
+};
+
+async function oneExecution(http: BenchClient, base: string, readers: number, events: number): Promise<Times> {
+  const url = await startHeld(http, base);
+  const streaming = createEventReaders();
+  const readMs: number[] = [];
+  let sentAt = 0;
+  let got = 0;
+  let allHaveIt = () => {};
+  const onStep = (_: string, at: number) => {
+    readMs.push(at - sentAt);
+    got += 1;
+    if (got === readers) allHaveIt();
+  };
+  await Promise.all(Array.from({ length: readers }, () => streaming.open(`${url}/events`, onStep)));
+  const takenMs: number[] = [];
+  for (let event = 1; event <= events; event++) {
+    got = 0;
+    const everywhere = new Promise<void>((resolve) => (allHaveIt = resolve));
+    sentAt = performance.now();
+    await http.send(`${url}/events`, { type: 'step', kind: 'message', name: `step ${event}` });
+    takenMs.push(performance.now() - sentAt);
+    await everywhere;
+    // As an agent that works: the pause between two signals of one execution is not what is measured.
+    await sleep(150);
+  }
+  streaming.close();
+  await http.send(`${url}/cancel`, {});
+  return { takenMs, readMs };
+}
+
+interface CrowdResult {
+  connections: number;
+  sent: number;
+  lost: number;
+  repeated: number;
+  seconds: number;
+  takenMs: number[];
+  /** From the 200 of the callback to the reader; an event may be there before it. */
+  delayMs: number[];
+  kibPerStream: number;
+  cpu: CpuUse;
+}
+
+async function manyExecutions(http: BenchClient, stand: Stand, crowd: typeof CROWD): Promise<CrowdResult> {
+  const base = `${stand.apiUrl}/api/v1`;
+  const urls = await Promise.all(Array.from({ length: crowd.executions }, () => startHeld(http, base)));
+  const apiPid = Number([stand.pids().api].flat()[0]);
+  const idleKib = residentKib(apiPid);
+  const streaming = createEventReaders();
+  /** By the name of a step: when it was taken, and when each reader got it. */
+  const takenAt = new Map<string, number>();
+  const gotAt = new Map<string, number[]>();
+  const onStep = (name: string, at: number) => {
+    const times = gotAt.get(name);
+    if (times) times.push(at);
+    else gotAt.set(name, [at]);
+  };
+  for (const url of urls)
+    await Promise.all(Array.from({ length: crowd.readers }, () => streaming.open(`${url}/events`, onStep)));
+  const connections = crowd.executions * crowd.readers;
+  const kibPerStream = (residentKib(apiPid) - idleKib) / connections;
+
+  const takenMs: number[] = [];
+  const before = readCpu(stand.pids());
+  const startedAt = performance.now();
+  const talk = async (url: string, which: number) => {
+    const sending: Promise<void>[] = [];
+    for (let i = 0; i < crowd.perSecond * crowd.seconds; i++) {
+      const dueInMs = startedAt + ((i + which / crowd.executions) * 1000) / crowd.perSecond - performance.now();
+      if (dueInMs > 0) await sleep(dueInMs);
+      const name = `${which}/${i}`;
+      const sentAt = performance.now();
+      sending.push(
+        http.send(`${url}/events`, { type: 'step', kind: 'message', name }).then(() => {
+          takenAt.set(name, performance.now());
+          takenMs.push(performance.now() - sentAt);
+        }),
+      );
+    }
+    await Promise.all(sending);
+  };
+  await Promise.all(urls.map(talk));
+  const seconds = (performance.now() - startedAt) / 1000;
+  const isComplete = () => [...takenAt.keys()].every((name) => gotAt.get(name)?.length === crowd.readers);
+  for (const until = performance.now() + DRAIN_MS; performance.now() < until && !isComplete();) await sleep(100);
+  const cpu = cpuBetween(before, readCpu(stand.pids()));
+  streaming.close();
+  await Promise.all(urls.map((url) => http.send(`${url}/cancel`, {})));
+
+  const counts = [...takenAt.keys()].map((name) => gotAt.get(name)?.length ?? 0);
+  return {
+    connections,
+    sent: takenAt.size,
+    lost: counts.reduce((sum, count) => sum + Math.max(0, crowd.readers - count), 0),
+    repeated: counts.reduce((sum, count) => sum + Math.max(0, count - crowd.readers), 0),
+    seconds,
+    takenMs,
+    delayMs: [...takenAt].flatMap(([name, taken]) => (gotAt.get(name) ?? []).map((at) => at - taken)),
+    kibPerStream,
+    cpu,
+  };
+}
+
+/** An execution whose agent has said 202 and nothing more. @returns its URL */
+async function startHeld(http: BenchClient, base: string): Promise<string> {
+  const { executionId } = await http.send(`${base}/execute/async/${NODE_NAME}.hold`, { input: INPUT });
+  const url = `${base}/executions/${executionId}`;
+  for (let tries = 0; tries < 100; tries++) {
+    const { text } = await http.send(`${url}?wait=1`);
+    if ((JSON.parse(text) as { status: string }).status === 'running') return url;
+  }
+  throw new Error('the execution does not run');
+}
+
+function render(blocks: Block[], crowd: CrowdResult, { rounds, events }: { rounds: number; events: number }): string {
+  const rows = READERS.map((readers) => {
+    const all = blocks.filter((block) => block.readers === readers);
+    const clean = all.filter(({ cpu }) => !isNoisy(cpu));
+    const used = clean.length > 0 ? clean : all;
+    const taken = used.flatMap(({ takenMs }) => takenMs);
+    const read = used.flatMap(({ readMs }) => readMs);
+    return [
+      String(readers),
+      ...quantiles(taken),
+      ...quantiles(read),
+      number(quantile(read, 0.5) - quantile(taken, 0.5), 1),
+      String(read.length),
+      clean.length > 0 ? `${clean.length} of ${all.length}` : `${all.length} *`,
+    ];
+  });
+  const cpuMs = (name: string) => number((crowd.cpu.processMs[name] ?? 0) / crowd.sent, 2);
+  return [
+    '## Streams: from an event to those who follow',
+    '',
+    ...factLines(),
+    `- Blocks: ${rounds} of ${events} events for each number of readers, alternating`,
+    noiseLine([...blocks, crowd].map(({ cpu }) => cpu)),
+    '',
+    table(
+      [
+        'readers',
+        'callback taken p50 ms',
+        'p99',
+        'reader has it p50 ms',
+        'p99',
+        'beyond the callback p50',
+        'read',
+        'blocks',
+      ],
+      rows,
+    ),
+    '',
+    '- One execution, one API. Both times are from the send of the callback: to its 200, when Temporal has recorded it, and',
+    '  to each reader. A reader may have it before the agent has its 200.',
+    '',
+    '### Many streams at once',
+    '',
+    table(
+      [
+        'streams',
+        'events',
+        'per s',
+        'taken p50 ms',
+        'p99',
+        '200 to reader p50 ms',
+        'p99',
+        'lost',
+        'twice',
+        'KiB per stream',
+        'CPU ms per event: server',
+        'API',
+        'worker',
+      ],
+      [
+        [
+          String(crowd.connections),
+          String(crowd.sent),
+          number(crowd.sent / crowd.seconds, 0),
+          ...quantiles(crowd.takenMs),
+          ...quantiles(crowd.delayMs),
+          String(crowd.lost),
+          String(crowd.repeated),
+          number(crowd.kibPerStream, 1),
+          cpuMs('server'),
+          cpuMs('api'),
+          cpuMs('worker'),
+        ],
+      ],
+    ),
+    '',
+    '- All readers and agents are one process, which shares the two cores with everything else.',
+    '',
+  ].join('\n');
+}
+
+function quantiles(values: number[]): [string, string] {
+  return [number(quantile(values, 0.5), 1), number(quantile(values, 0.99), 1)];
+}

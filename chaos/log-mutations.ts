@@ -1,0 +1,54 @@
+import type { Mutation } from './mutations.ts';
+
+/** Protections of the log of an execution. */
+export const LOG_MUTATIONS: Mutation[] = [
+  {
+    name: 'entry-repeated',
+    what: 'a stream that goes on begins with the entry that its reader has already',
+    file: 'api/log.ts',
+    edits: [
+      {
+        find: 'records.slice(dropped + sequence + 1 - first)',
+        replace: 'records.slice(Math.max(dropped, dropped + sequence - first))',
+      },
+    ],
+    faults: 'cut:client-api',
+    caughtBy: 'I7',
+    rounds: 3,
+  },
+  {
+    name: 'log-by-own-clock',
+    what: 'the time of an entry is when it was read, not when Temporal recorded it',
+    file: 'api/projection.ts',
+    edits: [
+      { find: '{ sequence, at: eventTime, entry }', replace: '{ sequence, at: new Date().toISOString(), entry }' },
+    ],
+    faults: 'none',
+    caughtBy: 'I7',
+  },
+  {
+    name: 'event-id-ignored',
+    what: 'an event that an agent sends again because it got no answer is recorded again',
+    file: 'workflows/state.ts',
+    edits: [{ find: 'if (ids.includes(id)) return true;', replace: '' }],
+    faults: 'cut:agent-api',
+    caughtBy: 'I7',
+    rounds: 8,
+  },
+  {
+    name: 'event-answered-first',
+    what: 'an event is answered 200 before its signal is accepted',
+    file: 'api/executions.ts',
+    edits: [
+      {
+        find: 'signalOpen(executionId, () => reportQueue.add(executionId, marked))',
+        replace:
+          'signalOpen(executionId, async () => void reportQueue.add(executionId, marked).catch(() => undefined))',
+      },
+    ],
+    faults: 'kill-temporal@in-flight,cut:api-temporal',
+    caughtBy: 'I7',
+    rounds: 4,
+    executions: 80,
+  },
+];
