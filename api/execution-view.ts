@@ -2,11 +2,15 @@ import type { Outcome, WebhookAttempt } from '../workflows/execution.ts';
 import { formatTarget } from '../workflows/execution.ts';
 import { isOver } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
+import type { ActivityDetails } from './activity-details.ts';
+import type { ReadState } from './pending.ts';
 import type { Execution } from './schemas.ts';
+import { waitingOn } from './waiting-on.ts';
 
 /** States to JSON. The only place where an execution gets its wire names. */
 
-export function executionView(state: ExecutionState): Execution {
+/** @param details of the activity that it waits for, where they are known */
+export function executionView(state: ReadState, details?: ActivityDetails): Execution {
   const { outcome } = state;
   return {
     execution_id: state.executionId,
@@ -19,6 +23,7 @@ export function executionView(state: ExecutionState): Execution {
     status: state.status,
     created_at: state.createdAt,
     started_at: outcome?.startedAt ?? state.startedAt ?? null,
+    waiting_on: waitingOn(state, state.pending, details),
     lane: state.lane ?? null,
     current_action: state.currentAction ?? null,
     progress_pct: state.progressPct ?? null,

@@ -16,8 +16,11 @@ import { formatTarget } from '../workflows/execution.ts';
 import type { AgentReport, Ending } from '../workflows/execution.ts';
 import { isOver } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
+import { activityDetails, createActivityDetails } from './activity-details.ts';
+import type { ActivityDetails } from './activity-details.ts';
 import { ApiError } from './errors.ts';
 import type { Histories } from './histories.ts';
+import type { ReadState } from './pending.ts';
 import { createReportQueue } from './report-queue.ts';
 import {
   inTime,
@@ -34,19 +37,21 @@ export interface Executions {
   /** Resolves once Temporal has accepted the start; `existing` when this id had been started before. */
   start: (executionId: string, input: ExecuteTargetInput) => Promise<'started' | 'existing'>;
   /** Throws `execution_not_found`. */
-  get: (executionId: string) => Promise<ExecutionState>;
+  get: (executionId: string) => Promise<ReadState>;
   find: Watchers['read'];
   waitFor: Watchers['waitFor'];
   waitForClose: Histories['waitForClose'];
   followLog: Watchers['followLog'];
   readLog: Histories['readLog'];
   /** The workflow's own answer, which needs a worker. */
-  query: (executionId: string) => Promise<ExecutionState>;
-  report: (executionId: string, reports: AgentReport[]) => Promise<ExecutionState>;
+  /** How the activity that it waits for is doing; undefined where Temporal tells nothing of it now. */
+  detailsOf: (state: ReadState) => Promise<ActivityDetails | undefined>;
+  query: (executionId: string) => Promise<ReadState>;
+  report: (executionId: string, reports: AgentReport[]) => Promise<ReadState>;
   /** Records how an agent says it ended. The first such word counts; the same word again is no news. */
-  callback: (executionId: string, ending: Ending) => Promise<ExecutionState>;
-  cancel: (executionId: string, reason: string | undefined) => Promise<ExecutionState>;
-  redeliver: (executionId: string, policy: ExecutionPolicy) => Promise<ExecutionState>;
+  callback: (executionId: string, ending: Ending) => Promise<ReadState>;
+  cancel: (executionId: string, reason: string | undefined) => Promise<ReadState>;
+  redeliver: (executionId: string, policy: ExecutionPolicy) => Promise<ReadState>;
 }
 
 export interface ExecutionsDeps {
@@ -70,6 +75,7 @@ const SEE_OWN_SIGNAL_MS = 5_000;
 const MAX_TASK_TIMEOUT_MS = 120_000;
 /** How much longer than the patience a message waits for the end of a workflow task in which the agent is called. */
 const FIRST_CALL_GRACE_MS = 1_000;
+const DESCRIBE_DEADLINE_MS = 2_000;
 const QUERY_DEADLINE_MS = 10_000;
 
 export function createExecutions(deps: ExecutionsDeps): Executions {
@@ -83,7 +89,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
       ? inTime(CALL_DEADLINE_MS, starter.workflow.start(type, { ...options, requestEagerStart: true }))
       : call(() => client.workflow.start(type, options));
 
-  async function get(executionId: string): Promise<ExecutionState> {
+  async function get(executionId: string): Promise<ReadState> {
     const state = await watchers.read(executionId);
     if (!state) throw notFound(executionId);
     return state;
@@ -94,7 +100,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
    * to a workflow in such a task makes Temporal discard how the task ended if it ended the execution: the agent would
    * be called again.
    */
-  async function getBetweenTasks(executionId: string): Promise<ExecutionState> {
+  async function getBetweenTasks(executionId: string): Promise<ReadState> {
     const isCalling = ({ startedAt, isInTask }: ExecutionState) => startedAt === undefined && isInTask === true;
     const state = await get(executionId);
     if (!isCalling(state)) return state;
@@ -122,7 +128,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
   /** One at a time per execution: each carries on from the complete log of the run before. */
   const redelivering = new Set<string>();
 
-  async function startRedelivery(executionId: string, policy: ExecutionPolicy): Promise<ExecutionState> {
+  async function startRedelivery(executionId: string, policy: ExecutionPolicy): Promise<ReadState> {
     const read = await histories.readNow(executionId);
     if (!read) throw notFound(executionId);
     const { state, isClosed, runId } = read;
@@ -138,7 +144,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
         `a webhook is not sent again after ${MAX_WEBHOOK_ATTEMPTS} recorded attempts`,
         { executionId },
       );
-    const { callback: _, eventIds: __, ...carried } = state;
+    const { callback: _, eventIds: __, pending: ___, ...carried } = state;
     try {
       await startWorkflow<typeof redeliverWebhook>('redeliverWebhook', {
         workflowId: executionId,
@@ -192,9 +198,16 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
       }
     },
 
+    detailsOf: createActivityDetails(async (executionId) => {
+      const { raw } = await call(() => client.workflow.getHandle(executionId).describe(), DESCRIBE_DEADLINE_MS);
+      const [activity] = raw.pendingActivities ?? [];
+      return activity && activityDetails(activity);
+    }),
+
     query: async (executionId) => {
       try {
-        return await call(() => client.workflow.getHandle(executionId).query(stateQuery), QUERY_DEADLINE_MS);
+        const state = await call(() => client.workflow.getHandle(executionId).query(stateQuery), QUERY_DEADLINE_MS);
+        return { ...state, pending: (await get(executionId)).pending };
       } catch (err) {
         if (isNotFound(err)) throw notFound(executionId);
         // A workflow that was terminated cannot know it: its history does.
@@ -303,7 +316,7 @@ function conflict(state: ExecutionState): ApiError {
 }
 
 /** The same end told twice is no news. Only a result can differ in a way that matters: then one of the two is lost. */
-function sameWordOrConflict(state: ExecutionState, first: Ending, again: Ending): ExecutionState {
+function sameWordOrConflict(state: ReadState, first: Ending, again: Ending): ReadState {
   const sameResult =
     first.status !== 'succeeded' ||
     again.status !== 'succeeded' ||

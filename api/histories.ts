@@ -3,6 +3,7 @@ import type { LoadedDataConverter } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import type { ExecutionState } from '../workflows/state.ts';
 import type { LogPart, LogRecord } from './log.ts';
+import type { ReadState } from './pending.ts';
 import { createProjection } from './projection.ts';
 import type { Projection, ProjectionOptions } from './projection.ts';
 import { isAborted, isNotFound, isOutage } from './temporal-errors.ts';
@@ -24,7 +25,7 @@ export interface Histories {
     options?: { follow?: AbortSignal; filter?: keyof typeof EVENT_FILTER; runId?: string },
   ) => Promise<{ events: HistoryEvent[]; next: Uint8Array }>;
   /** The newest run of an execution, whole. `isClosed`: nothing more will be added to it. */
-  readNow: (executionId: string) => Promise<{ state: ExecutionState; isClosed: boolean; runId: string } | undefined>;
+  readNow: (executionId: string) => Promise<{ state: ReadState; isClosed: boolean; runId: string } | undefined>;
   /**
    * Waits for the close of an execution that this process has just started: one long poll for one event, where
    * following the whole history takes six. With a webhook the close comes after the delivery.
@@ -124,7 +125,7 @@ export function createHistories({ connection, namespace, converter }: HistoriesD
         throw err;
       }
       const state = projection.state();
-      return state && { state, isClosed: projection.isClosed(), runId };
+      return state && { state: { ...state, pending: projection.pending() }, isClosed: projection.isClosed(), runId };
     },
 
     waitForClose: async (started, { timeoutMs, signal }) => {

@@ -17,7 +17,10 @@ import type {
 import type { AgentCallback, AgentReport, Ending, Outcome, WebhookAttempt } from '../workflows/execution.ts';
 import { append, cancelledEnding, initialState, interruptedAttempt, outcomeOf } from '../workflows/state.ts';
 import type { ExecutionState, LogEntry } from '../workflows/state.ts';
+import { toIso } from './event-time.ts';
 import type { LogRecord } from './log.ts';
+import { createPendingTracker } from './pending.ts';
+import type { Pending } from './pending.ts';
 
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 type Payloads = temporal.api.common.v1.IPayloads;
@@ -38,6 +41,8 @@ export interface Projection {
   /** Undefined until the first event was folded. */
   state: () => ExecutionState | undefined;
   isClosed: () => boolean;
+  /** What it waits for. */
+  pending: () => Pending;
   /** Where the log begins: number of the last entry before this run, and the run that has it. */
   before: () => { sequence: number; runId?: string } | undefined;
   fold: (event: HistoryEvent) => Promise<void>;
@@ -59,6 +64,7 @@ export function createProjection(
   let isClosed = false;
   let before: { sequence: number; runId?: string } | undefined;
   let eventTime = '';
+  const pending = createPendingTracker();
   /** The clock of workflow code is the start of its current workflow task. */
   let workflowTime = '';
   /** When workflow code ran for the first time, which is when it called the agent. */
@@ -193,7 +199,9 @@ export function createProjection(
     state: () => state,
     isClosed: () => isClosed,
     before: () => before,
+    pending: pending.now,
     fold: async (event) => {
+      pending.fold(event);
       if (onRecord) eventTime = toIso(event.eventTime);
       if (event.workflowExecutionStartedEventAttributes) return started(event);
       if (event.workflowTaskStartedEventAttributes) workflowTime = toIso(event.eventTime);
@@ -232,8 +240,4 @@ function terminated({ reason, identity }: Terminated): Ending {
 
 function failed(error: string): Ending {
   return { status: 'failed', error, category: 'internal_error' };
-}
-
-function toIso(time: temporal.api.history.v1.IHistoryEvent['eventTime']): string {
-  return new Date(Number(time?.seconds ?? 0) * 1000 + Math.floor((time?.nanos ?? 0) / 1e6)).toISOString();
 }

@@ -143,6 +143,21 @@ const webhookEvent = z
   })
   .meta({ id: 'WebhookEvent' });
 
+export const WAITING_KINDS = ['worker', 'agent', 'retry', 'callback', 'human', 'webhook'] as const;
+
+export const waitingOnSchema = z
+  .object({
+    kind: z.enum(WAITING_KINDS),
+    since: timestamp,
+    detail: z.string(),
+    attempt: z.int().nullable().meta({ description: 'Of the activity: this one, or the next' }),
+    next_retry_at: timestamp.nullable(),
+    last_heartbeat_at: timestamp.nullable(),
+    last_error: z.string().nullable(),
+  })
+  .meta({ id: 'WaitingOn', description: 'Why it is not moving' });
+export type WaitingOn = z.infer<typeof waitingOnSchema>;
+
 export const execution = z
   .object({
     execution_id: executionId,
@@ -157,6 +172,9 @@ export const execution = z
     started_at: timestamp.nullable(),
     completed_at: timestamp.nullable(),
     duration_ms: z.int().nullable().meta({ description: 'From started_at (else created_at) to completed_at' }),
+    waiting_on: waitingOnSchema
+      .nullable()
+      .meta({ description: 'What it waits for; attempts and errors are there once it has waited for two seconds' }),
     lane: z
       .enum(LANES)
       .nullable()

@@ -4,6 +4,7 @@ import { PAGE_EVENTS } from './histories.ts';
 import type { Histories } from './histories.ts';
 import { createLogWindow } from './log.ts';
 import type { LogPart, LogRecord, LogWindow } from './log.ts';
+import type { ReadState } from './pending.ts';
 import type { Projection } from './projection.ts';
 import { isAborted, isNotFound } from './temporal-errors.ts';
 
@@ -14,7 +15,7 @@ import { isAborted, isNotFound } from './temporal-errors.ts';
  */
 export interface Watchers {
   /** The state now; undefined when there is no such execution. Throws when Temporal cannot be reached. */
-  read: (executionId: string) => Promise<ExecutionState | undefined>;
+  read: (executionId: string) => Promise<ReadState | undefined>;
   /**
    * Waits until the state is as wanted, the time is over or the reader leaves; resolves with the state then, undefined
    * if there is no such execution or the reader left before it was read. Throws when Temporal cannot be reached.
@@ -23,7 +24,7 @@ export interface Watchers {
     executionId: string,
     isWanted: (state: ExecutionState) => boolean,
     options: { timeoutMs: number; signal?: AbortSignal },
-  ) => Promise<ExecutionState | undefined>;
+  ) => Promise<ReadState | undefined>;
   /**
    * The log after that entry, as it grows, until it is complete or the signal aborts. The first part is what is there
    * already; one without records says that there was no news for so long. Throws `TooManyWatchers`, and when Temporal
@@ -74,8 +75,8 @@ interface Watcher {
 }
 
 interface FreshRead {
-  running: Promise<ExecutionState | undefined>;
-  next?: Promise<ExecutionState | undefined>;
+  running: Promise<ReadState | undefined>;
+  next?: Promise<ReadState | undefined>;
 }
 
 export function createWatchers(histories: Histories, settings: WatcherSettings): Watchers {
@@ -175,14 +176,14 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
     watcher.linger.unref();
   }
 
-  async function read(executionId: string): Promise<ExecutionState | undefined> {
+  async function read(executionId: string): Promise<ReadState | undefined> {
     const watcher = acquire(executionId);
     if (!watcher) return readOnce(executionId);
     try {
       await changeUntil(watcher, () => watcher.isCurrent, outageGraceMs);
       if (watcher.isGone) return undefined;
       if (!watcher.isCurrent) throw watcher.lastError ?? outage();
-      const state = snapshot(watcher.projection.state());
+      const state = snapshot(watcher.projection);
       return state?.webhook && !state.outcome ? await readFresh(executionId) : state;
     } finally {
       release(executionId, watcher);
@@ -194,7 +195,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
    * and then asks must find what it said. So where one is due, a poll is a read of the history, shared by all who ask
    * while it runs. See docs/decisions/001-poll-after-webhook.md.
    */
-  function readFresh(executionId: string): Promise<ExecutionState | undefined> {
+  function readFresh(executionId: string): Promise<ReadState | undefined> {
     const entry = fresh.get(executionId);
     // A read that began before this request did may be too old for it: join the one after.
     if (entry) return (entry.next ??= entry.running.catch(() => undefined).then(() => readFresh(executionId)));
@@ -207,7 +208,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
     executionId: string,
     isWanted: (state: ExecutionState) => boolean,
     { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
-  ): Promise<ExecutionState | undefined> {
+  ): Promise<ReadState | undefined> {
     const watcher = acquire(executionId);
     if (!watcher) return waitByPolling(executionId, isWanted, timeoutMs, signal);
     try {
@@ -223,7 +224,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
         if (signal?.aborted) return undefined;
         throw watcher.lastError ?? outage();
       }
-      return snapshot(watcher.projection.state());
+      return snapshot(watcher.projection);
     } finally {
       release(executionId, watcher);
     }
@@ -265,7 +266,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
     isWanted: (state: ExecutionState) => boolean,
     timeoutMs: number,
     signal: AbortSignal | undefined,
-  ): Promise<ExecutionState | undefined> {
+  ): Promise<ReadState | undefined> {
     const until = Date.now() + timeoutMs;
     for (;;) {
       const state = await readOnce(executionId);
@@ -293,8 +294,9 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
 }
 
 /** Readers get what was so when they asked: the watcher folds on in the original. */
-function snapshot(state: ExecutionState | undefined): ExecutionState | undefined {
-  return state && { ...state, webhookEvents: [...state.webhookEvents] };
+function snapshot(projection: Projection): ReadState | undefined {
+  const state = projection.state();
+  return state && { ...state, webhookEvents: [...state.webhookEvents], pending: projection.pending() };
 }
 
 function notify(watcher: Watcher): void {

@@ -2,7 +2,6 @@ import type { HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { Context } from 'hono';
 import { z } from 'zod';
-import type { ExecutionState } from '../../workflows/state.ts';
 import { readAgentEvents } from '../agent-events.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
@@ -11,7 +10,7 @@ import { executionIdOf } from '../execution-id.ts';
 import { directionsView, executionView } from '../execution-view.ts';
 import { invalid, queryOf, readJson } from '../json-body.ts';
 import type { LogPart } from '../log.ts';
-import type { LogEvent } from '../schemas.ts';
+import type { Execution, LogEvent } from '../schemas.ts';
 import { sseEvent, sseOf, streamOf } from '../sse.ts';
 import { TooManyWatchers } from '../watchers.ts';
 
@@ -99,7 +98,7 @@ export function eventRoutes({ executions, limits, closing }: AppDeps): Hono {
       // The one answer after which an EventSource does not connect again.
       return c.body(null, 204);
     }
-    const snapshot = cursor === undefined ? state : undefined;
+    const snapshot = cursor === undefined ? executionView(state, await executions.detailsOf(state)) : undefined;
     const body = streamOf(partsOf(first, log, snapshot), {
       onStalled: () => (c.env as HttpBindings).outgoing.destroy(),
     });
@@ -110,11 +109,11 @@ export function eventRoutes({ executions, limits, closing }: AppDeps): Hono {
     async function* partsOf(
       part: LogPart | undefined,
       more: AsyncGenerator<LogPart>,
-      from: ExecutionState | undefined,
+      from: Execution | undefined,
     ): AsyncGenerator<string> {
       streams += 1;
       try {
-        yield `retry: ${RECONNECT_MS}\n\n${from ? sseEvent('snapshot', executionView(from), from.sequence) : ''}`;
+        yield `retry: ${RECONNECT_MS}\n\n${from ? sseEvent('snapshot', from, from.sequence) : ''}`;
         if (part) yield* textOf(part);
         for await (const next of more) yield* textOf(next);
       } finally {

@@ -5,6 +5,7 @@ import { EXECUTION_STATUSES } from '../../workflows/execution.ts';
 import { isOver } from '../../workflows/state.ts';
 import type { ExecutionState } from '../../workflows/state.ts';
 import { readCallback, tooLargeEnding } from '../agent-callback.ts';
+import type { ReadState } from '../pending.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
 import { directionsView, executionView, linksOf } from '../execution-view.ts';
@@ -70,7 +71,7 @@ export function executionRoutes(deps: AppDeps): Hono {
       executions: states
         .filter((state) => state !== undefined)
         .filter((state) => filter.status === undefined || state.status === filter.status)
-        .map(executionView),
+        .map((state) => executionView(state)),
       next_cursor: page.nextCursor,
     });
   });
@@ -106,6 +107,16 @@ export function executionRoutes(deps: AppDeps): Hono {
     const signal = c.req.raw.signal;
     return show(c, (await executions.waitFor(id, hasChanged, { timeoutMs: wait * 1000, signal })) ?? state);
   });
+
+  async function show(c: Context, state: ReadState): Promise<Response> {
+    const etag = etagOf(state);
+    c.header('ETag', etag);
+    c.header('Cache-Control', 'no-store');
+    if (!isOver(state)) c.header('Retry-After', String(retryAfterOf(state)));
+    const known = c.req.header('If-None-Match');
+    if (known !== undefined && matches(known, etag)) return c.body(null, 304);
+    return c.json(executionView(state, await executions.detailsOf(state)));
+  }
 
   app.post('/executions/:id/status', async (c) => {
     const id = executionIdOf(c);
@@ -163,16 +174,6 @@ export function executionRoutes(deps: AppDeps): Hono {
   });
 
   return app;
-}
-
-function show(c: Context, state: ExecutionState): Response {
-  const etag = etagOf(state);
-  c.header('ETag', etag);
-  c.header('Cache-Control', 'no-store');
-  if (!isOver(state)) c.header('Retry-After', String(retryAfterOf(state)));
-  const known = c.req.header('If-None-Match');
-  if (known !== undefined && matches(known, etag)) return c.body(null, 304);
-  return c.json(executionView(state));
 }
 
 /** Every visible change has a number of its own, so the number names the representation. */
