@@ -3,14 +3,21 @@ import { formatTarget } from '../workflows/execution.ts';
 import { isOver } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import type { ActivityDetails } from './activity-details.ts';
+import type { Estimate } from './estimate.ts';
 import type { ReadState } from './pending.ts';
 import type { Execution } from './schemas.ts';
 import { waitingOn } from './waiting-on.ts';
 
 /** States to JSON. The only place where an execution gets its wire names. */
 
-/** @param details of the activity that it waits for, where they are known */
-export function executionView(state: ReadState, details?: ActivityDetails): Execution {
+/** What is known of an execution beyond its history. */
+export interface Surroundings {
+  /** Of the activity that it waits for. */
+  details?: ActivityDetails | undefined;
+  estimate?: Estimate | undefined;
+}
+
+export function executionView(state: ReadState, { details, estimate }: Surroundings = {}): Execution {
   const { outcome } = state;
   return {
     execution_id: state.executionId,
@@ -27,7 +34,8 @@ export function executionView(state: ReadState, details?: ActivityDetails): Exec
     lane: state.lane ?? null,
     current_action: state.currentAction ?? null,
     progress_pct: state.progressPct ?? null,
-    estimated_completion: state.estimatedCompletion ?? null,
+    estimated_completion: estimate?.completion ?? state.estimatedCompletion ?? null,
+    estimate_basis: estimate?.basis ?? (state.estimatedCompletion === undefined ? null : 'agent'),
     last_step: state.lastStep
       ? {
           sequence: state.lastStep.sequence,

@@ -17,7 +17,10 @@ import type { AgentReport, Ending } from '../workflows/execution.ts';
 import { isOver } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import { activityDetails, createActivityDetails } from './activity-details.ts';
-import type { ActivityDetails } from './activity-details.ts';
+import { createDurations } from './durations.ts';
+import { estimateOf } from './estimate.ts';
+import type { Surroundings } from './execution-view.ts';
+import { pastDurations } from './list.ts';
 import { ApiError } from './errors.ts';
 import type { Histories } from './histories.ts';
 import type { ReadState } from './pending.ts';
@@ -44,8 +47,8 @@ export interface Executions {
   followLog: Watchers['followLog'];
   readLog: Histories['readLog'];
   /** The workflow's own answer, which needs a worker. */
-  /** How the activity that it waits for is doing; undefined where Temporal tells nothing of it now. */
-  detailsOf: (state: ReadState) => Promise<ActivityDetails | undefined>;
+  /** How the activity that it waits for is doing, and when it should be done, as far as that is known. */
+  surroundingsOf: (state: ReadState) => Promise<Surroundings>;
   query: (executionId: string) => Promise<ReadState>;
   report: (executionId: string, reports: AgentReport[]) => Promise<ReadState>;
   /** Records how an agent says it ended. The first such word counts; the same word again is no news. */
@@ -75,6 +78,7 @@ const SEE_OWN_SIGNAL_MS = 5_000;
 const MAX_TASK_TIMEOUT_MS = 120_000;
 /** How much longer than the patience a message waits for the end of a workflow task in which the agent is called. */
 const FIRST_CALL_GRACE_MS = 1_000;
+const VISIBILITY_DEADLINE_MS = 10_000;
 const DESCRIBE_DEADLINE_MS = 2_000;
 const QUERY_DEADLINE_MS = 10_000;
 
@@ -124,6 +128,13 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
   const reportQueue = createReportQueue((executionId, reports) =>
     call(() => client.workflow.getHandle(executionId).signal(agentReportSignal, reports)),
   );
+
+  const detailsOf = createActivityDetails(async (executionId) => {
+    const { raw } = await call(() => client.workflow.getHandle(executionId).describe(), DESCRIBE_DEADLINE_MS);
+    const [activity] = raw.pendingActivities ?? [];
+    return activity && activityDetails(activity);
+  });
+  const durations = createDurations((target) => call(() => pastDurations(client, target), VISIBILITY_DEADLINE_MS));
 
   /** One at a time per execution: each carries on from the complete log of the run before. */
   const redelivering = new Set<string>();
@@ -198,10 +209,9 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
       }
     },
 
-    detailsOf: createActivityDetails(async (executionId) => {
-      const { raw } = await call(() => client.workflow.getHandle(executionId).describe(), DESCRIBE_DEADLINE_MS);
-      const [activity] = raw.pendingActivities ?? [];
-      return activity && activityDetails(activity);
+    surroundingsOf: async (state) => ({
+      details: await detailsOf(state),
+      estimate: estimateOf(state, durations.of(formatTarget(state.target))),
     }),
 
     query: async (executionId) => {

@@ -57,6 +57,20 @@ export async function listExecutions(client: Client, filter: ListFilter): Promis
   });
 }
 
+const MAX_PAST = 100;
+
+/** How long the newest executions of a target took that succeeded, in milliseconds, the delivery of a webhook included. */
+export async function pastDurations(client: Client, target: string): Promise<number[]> {
+  const durations: number[] = [];
+  const conditions = conditionsOf({ target, status: 'succeeded', limit: MAX_PAST });
+  // SQL stores give the newest closed ones first.
+  for await (const info of client.workflow.list({ query: conditions.join(' AND '), pageSize: MAX_PAST })) {
+    if (info.closeTime) durations.push(info.closeTime.getTime() - info.startTime.getTime());
+    if (durations.length >= MAX_PAST) break;
+  }
+  return durations;
+}
+
 /** The latest start time from which on there are enough hits, or the beginning of the list. */
 async function windowStart(
   client: Client,

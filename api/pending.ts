@@ -1,5 +1,6 @@
 import type { temporal } from '@temporalio/proto';
 import { clip } from '../common/clip.ts';
+import { agentReportSignal } from '../workflows/contract.ts';
 import type { Activities } from '../workflows/contract.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import { eventTimeOf } from './event-time.ts';
@@ -22,6 +23,8 @@ export interface Pending {
   pause?: PendingWork & { until: string; error: string };
   /** The agent has answered 202. */
   accepted?: PendingWork;
+  /** When the agent last reported something. */
+  progressAt?: string;
 }
 
 const MAX_ERROR = 500;
@@ -38,6 +41,7 @@ export function createPendingTracker(): { fold: (event: HistoryEvent) => void; n
   let task: Pending['task'];
   let accepted: PendingWork | undefined;
   let failure: string | undefined;
+  let progressAt: string | undefined;
   let pause: Pending['pause'];
   /** By the event that scheduled them. */
   const activities = new Map<string, { what: 'call' | 'delivery'; since: string }>();
@@ -65,6 +69,7 @@ export function createPendingTracker(): { fold: (event: HistoryEvent) => void; n
         event.activityTaskTimedOutEventAttributes ??
         event.activityTaskCanceledEventAttributes;
       if (over) return end(over.scheduledEventId, at());
+      if (event.workflowExecutionSignaledEventAttributes?.signalName === agentReportSignal.name) progressAt = at();
       const marker = event.markerRecordedEventAttributes;
       if (marker) {
         failure = marker.failure?.message ?? undefined;
@@ -95,6 +100,7 @@ export function createPendingTracker(): { fold: (event: HistoryEvent) => void; n
         ...(call && { call: { since: call.since } }),
         ...(delivery && { delivery: { since: delivery.since } }),
         ...(pause && { pause }),
+        ...(progressAt !== undefined && { progressAt }),
         ...(accepted && !call && { accepted }),
       };
     },

@@ -1,5 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { z } from 'zod';
+import { ESTIMATE_BASES } from './estimate.ts';
 import { EXECUTION_STATUSES, LANES, STEP_KINDS, TARGET_TYPES } from '../workflows/execution.ts';
 
 /**
@@ -181,7 +182,11 @@ export const execution = z
       .meta({ description: 'How the agent was called: within a workflow task (local) or by an activity of its own' }),
     current_action: z.string().nullable(),
     progress_pct: z.number().nullable(),
-    estimated_completion: z.string().nullable(),
+    estimated_completion: z.string().nullable().meta({ description: 'When it should be done' }),
+    estimate_basis: z
+      .enum(ESTIMATE_BASES)
+      .nullable()
+      .meta({ description: 'Whose estimate that is: the agent, or made of its progress, or of past executions' }),
     last_step: z
       .object({
         sequence: z.int(),

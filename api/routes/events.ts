@@ -98,7 +98,7 @@ export function eventRoutes({ executions, limits, closing }: AppDeps): Hono {
       // The one answer after which an EventSource does not connect again.
       return c.body(null, 204);
     }
-    const snapshot = cursor === undefined ? executionView(state, await executions.detailsOf(state)) : undefined;
+    const snapshot = cursor === undefined ? executionView(state, await executions.surroundingsOf(state)) : undefined;
     const body = streamOf(partsOf(first, log, snapshot), {
       onStalled: () => (c.env as HttpBindings).outgoing.destroy(),
     });
