@@ -78,6 +78,8 @@ test('an execution says when it should be done, from those before it', async (t)
   const system = await startSystem(t, { agentNodes: { a: agent.url } });
   const start = async () => (await system.post('/api/v1/execute/async/a.eta', {})).body.execution_id as string;
   const ids = await Promise.all(Array.from({ length: 6 }, start));
+  // Long enough that one is still expected to go on when it is read.
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
   for (const id of ids) await agent.report(id, { status: 'succeeded' });
   for (const id of ids) await system.client.workflow.getHandle(id).result();
   // Visibility lags a little behind, and an API asks it once a minute: another one asks anew.
