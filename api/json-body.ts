@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { createByteBuffer } from '../common/byte-buffer.ts';
 import { findJsonFlaw } from '../common/json.ts';
 import { ApiError } from './errors.ts';
@@ -25,6 +25,16 @@ export async function jsonBody<T extends z.ZodType>(
 /** The query parameters of a request, checked as a body is. */
 export function queryOf<T extends z.ZodType>(c: Context, schema: T): z.infer<T> {
   return check(schema, c.req.query(), { root: '', noun: 'parameter' });
+}
+
+/** A query parameter that is a whole number. */
+export function numberParameter(min: number, max: number) {
+  const message = `must be a number from ${min} to ${max}`;
+  return z
+    .string()
+    .regex(/^\d{1,9}$/, message)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, message);
 }
 
 /**

@@ -8,7 +8,7 @@ import { ApiError } from '../errors.ts';
 import { eventView } from '../event-view.ts';
 import { executionIdOf } from '../execution-id.ts';
 import { directionsView, executionView } from '../execution-view.ts';
-import { invalid, queryOf, readJson } from '../json-body.ts';
+import { invalid, numberParameter, queryOf, readJson } from '../json-body.ts';
 import type { LogPart } from '../log.ts';
 import type { Execution, LogEvent } from '../schemas.ts';
 import { sseEvent, sseOf, streamOf } from '../sse.ts';
@@ -29,12 +29,7 @@ export const eventsQuery = z.strictObject({
     .max(1000)
     .transform((list) => list.split(',').filter((kind) => kind !== ''))
     .optional(),
-  limit: z
-    .string()
-    .regex(/^\d{1,4}$/, 'must be a number from 1 to 1000')
-    .transform(Number)
-    .refine((limit) => limit >= 1 && limit <= 1000, 'must be a number from 1 to 1000')
-    .default(100),
+  limit: numberParameter(1, 1000).default(100),
 });
 
 type Filter = (event: LogEvent) => boolean;

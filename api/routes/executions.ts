@@ -11,7 +11,7 @@ import { ApiError } from '../errors.ts';
 import { directionsView, executionView, linksOf } from '../execution-view.ts';
 import { isExecutionId } from '../ids.ts';
 import { executionIdOf } from '../execution-id.ts';
-import { jsonBody, queryOf, readBytes, readJson } from '../json-body.ts';
+import { jsonBody, numberParameter, queryOf, readBytes, readJson } from '../json-body.ts';
 import { listExecutions } from '../list.ts';
 import { mapLimited } from '../map-limited.ts';
 import { retryAfterOf } from '../retry-pace.ts';
@@ -32,12 +32,7 @@ export const listQuery = z.strictObject({
     .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/, 'must be a run id')
     .optional(),
   since: z.iso.datetime({ offset: true }).optional(),
-  limit: z
-    .string()
-    .regex(/^\d{1,3}$/, 'must be a number from 1 to 100')
-    .transform(Number)
-    .refine((limit) => limit >= 1 && limit <= 100, 'must be a number from 1 to 100')
-    .default(20),
+  limit: numberParameter(1, 100).default(20),
   cursor: z.string().max(400).optional(),
 });
 
