@@ -9,6 +9,7 @@ import { eventRoutes } from './routes/events.ts';
 import { executeRoutes } from './routes/execute.ts';
 import { executionRoutes } from './routes/executions.ts';
 import { healthRoutes } from './routes/health.ts';
+import { uiRoutes } from './routes/ui.ts';
 
 /** The whole HTTP surface, without a port: tests and `main.ts` bind it. */
 export function createApp(deps: AppDeps): Hono {
@@ -23,6 +24,7 @@ export function createApp(deps: AppDeps): Hono {
   });
 
   app.route('/', healthRoutes(deps));
+  app.route('/', uiRoutes(deps));
   app.get('/openapi.json', (c) => c.json(document));
   app.route('/api/v1', executeRoutes(deps));
   app.route('/api/v1', executionRoutes(deps));

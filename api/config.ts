@@ -7,6 +7,8 @@ export interface ApiConfig extends CommonConfig {
   host: string;
   port: number;
   limits: ApiLimits;
+  /** Base URL of the Temporal Web UI, for links from the pages. */
+  temporalUiUrl?: string | undefined;
   /** What applies where an agent node does not say otherwise. */
   policy: ExecutionPolicy;
 }
@@ -27,6 +29,7 @@ const HOUR_MS = 3_600_000;
 const apiEnvironment = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: wholeNumber(0, 65_535).default(8080),
+  PERDURE_TEMPORAL_UI_URL: z.url({ protocol: /^https?$/ }).optional(),
   PERDURE_SYNC_LIMIT_MS: wholeNumber(100, HOUR_MS).default(90_000),
   PERDURE_MAX_BODY_BYTES: wholeNumber(1024, 1800 * 1024).default(1024 * 1024),
   PERDURE_MAX_WATCHERS: wholeNumber(1, 100_000).default(1000),
@@ -51,6 +54,7 @@ export function loadApiConfig(env: NodeJS.ProcessEnv): ApiConfig {
     ...common,
     host: read.HOST,
     port: read.PORT,
+    temporalUiUrl: read.PERDURE_TEMPORAL_UI_URL?.replace(/\/+$/, ''),
     limits: {
       syncLimitMs: read.PERDURE_SYNC_LIMIT_MS,
       maxBodyBytes: read.PERDURE_MAX_BODY_BYTES,

@@ -30,6 +30,17 @@ export function createApi(
     watchers,
     patienceMs: policy.agent.patienceMs ?? 0,
   });
-  const app = createApp({ client, taskQueue, executions, agentNodes, sealer, policy, limits, logger, closing });
+  const app = createApp({
+    client,
+    taskQueue,
+    executions,
+    agentNodes,
+    sealer,
+    policy,
+    limits,
+    logger,
+    temporalUiUrl: config.temporalUiUrl,
+    closing,
+  });
   return { app, watchers };
 }

@@ -16,6 +16,8 @@ export interface AppDeps {
   policy: ExecutionPolicy;
   limits: ApiLimits;
   logger: Logger;
+  /** Base URL of the Temporal Web UI, for links to it. */
+  temporalUiUrl?: string | undefined;
   /** Aborted when this process is about to stop: streams end, their clients go on at another replica. */
   closing: AbortSignal;
 }

@@ -26,26 +26,34 @@ export function sseOf(record: LogRecord): { event: LogEvent; text: string } {
 /**
  * A body that is made as fast as it is read: the next part is asked for when the one before is on its way.
  * @param onStalled called when nothing was taken for so long
+ * @param onEnd called once, when there is no more or nobody reads it any more
  */
 export function streamOf(
   parts: AsyncGenerator<string>,
-  { onStalled, stallMs = STALL_MS }: { onStalled: () => void; stallMs?: number },
+  { onStalled, onEnd, stallMs = STALL_MS }: { onStalled: () => void; onEnd: () => void; stallMs?: number },
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let stalled: NodeJS.Timeout | undefined;
+  const end = () => {
+    clearTimeout(stalled);
+    onEnd();
+  };
   return new ReadableStream<Uint8Array>(
     {
       pull: async (controller) => {
         clearTimeout(stalled);
-        const { done, value } = await parts.next();
-        if (done) return controller.close();
+        const { done, value } = await parts.next().catch((err: unknown) => {
+          end();
+          throw err;
+        });
+        if (done) {
+          end();
+          return controller.close();
+        }
         controller.enqueue(encoder.encode(value));
         stalled = setTimeout(onStalled, stallMs);
       },
-      cancel: async () => {
-        clearTimeout(stalled);
-        await parts.return(undefined);
-      },
+      cancel: end,
     },
     { highWaterMark: 0 },
   );

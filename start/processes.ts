@@ -64,6 +64,8 @@ export function serviceEnv(settings: Settings, examples: Example[], env: NodeJS.
     HOST: settings.host,
     PORT: String(settings.port),
     PERDURE_PUBLIC_URL: settings.publicUrl,
+    ...(settings.temporal.embedded &&
+      !env['PERDURE_TEMPORAL_UI_URL'] && { PERDURE_TEMPORAL_UI_URL: `http://localhost:${settings.temporal.uiPort}` }),
     PERDURE_AGENT_NODES: JSON.stringify({ ...exampleNodes, ...settings.agentNodes }),
     ...(settings.secretKeysFile !== undefined && { PERDURE_SECRET_KEYS_FILE: settings.secretKeysFile }),
   };

@@ -11,6 +11,7 @@ export function welcome(settings: Settings, examples: Example[], children: reado
     'Perdure is up.',
     '',
     `  API              ${localUrl}`,
+    `  Live pages       ${localUrl}/ui`,
     temporal.embedded
       ? `  Temporal Web UI  http://localhost:${temporal.uiPort}`
       : `  Temporal         ${temporal.address} (not started here)`,

@@ -29,6 +29,8 @@ export const eventsQuery = z.strictObject({
     .max(1000)
     .transform((list) => list.split(',').filter((kind) => kind !== ''))
     .optional(),
+  /** Every event without a type of its own: a browser hears of a type only if it knows its name. */
+  type: z.literal('message').optional(),
   limit: numberParameter(1, 1000).default(100),
 });
 
@@ -41,15 +43,14 @@ export function eventRoutes({ executions, limits, closing }: AppDeps): Hono {
 
   app.get('/executions/:id/events', async (c) => {
     const id = executionIdOf(c);
-    const { after, kinds, limit } = queryOf(c, eventsQuery);
+    const { after, kinds, limit, type } = queryOf(c, eventsQuery);
     const isWanted: Filter = ({ kind }) => kinds === undefined || kinds.includes(kind);
     // EventSource connects again to the URL that it was given, whose parameters are old by then.
     const cursor = lastEventIdOf(c) ?? after;
     c.header('Cache-Control', 'no-store');
     c.header('Vary', 'Accept');
-    return wantsPages(c)
-      ? c.json(await readPage(id, cursor ?? 0, limit, isWanted))
-      : openStream(c, id, cursor, isWanted);
+    if (wantsPages(c)) return c.json(await readPage(id, cursor ?? 0, limit, isWanted));
+    return openStream(c, id, cursor, { isWanted, isTyped: type === undefined });
   });
 
   app.post('/executions/:id/events', async (c) => {
@@ -77,9 +78,11 @@ export function eventRoutes({ executions, limits, closing }: AppDeps): Hono {
     return page;
   }
 
-  async function openStream(c: Context, id: string, cursor: number | undefined, isWanted: Filter): Promise<Response> {
+  async function openStream(c: Context, id: string, cursor: number | undefined, format: Format): Promise<Response> {
     if (streams >= limits.maxStreams) throw tooManyStreams();
     const state = await executions.get(id);
+    // Its body would never be read.
+    if (c.req.raw.method === 'HEAD') return c.body(null, 200, { 'Content-Type': 'text/event-stream' });
     const over = firstOf(c.req.raw.signal, closing);
     const log = executions.followLog(id, cursor ?? state.sequence, { idleMs: HEARTBEAT_MS, signal: over.signal });
     // What can be refused is refused before the head is out.
@@ -94,42 +97,53 @@ export function eventRoutes({ executions, limits, closing }: AppDeps): Hono {
       return c.body(null, 204);
     }
     const snapshot = cursor === undefined ? executionView(state, await executions.surroundingsOf(state)) : undefined;
-    const body = streamOf(partsOf(first, log, snapshot), {
+    streams += 1;
+    const body = streamOf(partsOf(snapshot, first, log, format), {
       onStalled: () => (c.env as HttpBindings).outgoing.destroy(),
+      onEnd: () => {
+        streams -= 1;
+        over.abort();
+        void log.return(undefined);
+      },
     });
     c.header('Content-Type', 'text/event-stream');
     c.header('X-Accel-Buffering', 'no');
     return c.body(body);
-
-    async function* partsOf(
-      part: LogPart | undefined,
-      more: AsyncGenerator<LogPart>,
-      from: Execution | undefined,
-    ): AsyncGenerator<string> {
-      streams += 1;
-      try {
-        yield `retry: ${RECONNECT_MS}\n\n${from ? sseEvent('snapshot', from, from.sequence) : ''}`;
-        if (part) yield* textOf(part);
-        for await (const next of more) yield* textOf(next);
-      } finally {
-        streams -= 1;
-        over.abort();
-        await more.return(undefined);
-      }
-    }
-
-    function* textOf({ records, isComplete }: LogPart): Generator<string> {
-      const events = records.map((record) => sseOf(record)).filter(({ event }) => isWanted(event));
-      const text = events.map((event) => event.text).join('') + (isComplete ? END : '');
-      yield text === '' ? HEARTBEAT : text;
-    }
   }
 
   return app;
 }
 
+/** What a client wants of a stream. */
+interface Format {
+  isWanted: Filter;
+  isTyped: boolean;
+}
+
+async function* partsOf(
+  snapshot: Execution | undefined,
+  first: LogPart | undefined,
+  more: AsyncGenerator<LogPart>,
+  format: Format,
+): AsyncGenerator<string> {
+  yield `retry: ${RECONNECT_MS}\n\n`;
+  if (snapshot) yield typed(sseEvent('snapshot', snapshot, snapshot.sequence), format);
+  if (first) yield textOf(first, format);
+  for await (const part of more) yield textOf(part, format);
+}
+
+function textOf({ records, isComplete }: LogPart, format: Format): string {
+  const events = records.map((record) => sseOf(record)).filter(({ event }) => format.isWanted(event));
+  const text = events.map((event) => typed(event.text, format)).join('') + (isComplete ? typed(END, format) : '');
+  return text === '' ? HEARTBEAT : text;
+}
+
+function typed(text: string, { isTyped }: Format): string {
+  return isTyped ? text : text.replace(/^event: .*\n/m, '');
+}
+
 const HEARTBEAT = ': still here\n\n';
-const END = sseEvent('end', {});
+const END = sseEvent('end', { kind: 'end' });
 
 /** An EventSource sends it when it connects again. */
 function lastEventIdOf(c: Context): number | undefined {

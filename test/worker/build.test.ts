@@ -12,7 +12,7 @@ test('npm run build makes an API and a worker that run as plain JavaScript, with
   execFileSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
   assert.ok(existsSync(join(ROOT, 'dist', 'worker', 'workflow-bundle.js')));
   const agent = await httpServer(t, (_request, response) => sendJson(response, 200, { built: true }));
-  const { post } = await startProcesses(t, {
+  const { post, get } = await startProcesses(t, {
     address: temporalAddress(),
     agentNodes: { a: agent.url },
     nodeArguments: { api: ['dist/api/main.js'], worker: ['dist/worker/main.js'] },
@@ -20,4 +20,5 @@ test('npm run build makes an API and a worker that run as plain JavaScript, with
   const { status, body } = await post('/api/v1/execute/a.x');
   assert.equal(status, 200);
   assert.deepEqual(body.result, { built: true });
+  assert.match((await get('/ui')).text, /<title>Executions/);
 });

@@ -1,0 +1,78 @@
+import { API, ask, badge, byId, duration, element, relative } from './dom.js';
+
+const REFRESH_MS = 5_000;
+const FILTERS = ['status', 'target', 'run_id'];
+
+let cursor;
+let next;
+
+function filters() {
+  const form = new FormData(byId('filters'));
+  const chosen = new URLSearchParams();
+  for (const name of FILTERS) {
+    const value = String(form.get(name) ?? '').trim();
+    if (value !== '') chosen.set(name, value);
+  }
+  return chosen;
+}
+
+async function refresh() {
+  const query = filters();
+  query.set('limit', '50');
+  if (cursor !== undefined) query.set('cursor', cursor);
+  const { executions, next_cursor } = await ask(`${API}/executions?${query}`);
+  next = next_cursor ?? undefined;
+  byId('problem').hidden = true;
+  byId('empty').hidden = executions.length > 0;
+  byId('older').hidden = next === undefined;
+  byId('newest').hidden = cursor === undefined;
+  byId('rows').replaceChildren(...executions.map(row));
+  byId('live').textContent = `as of ${new Date().toLocaleTimeString(undefined, { hour12: false })}`;
+}
+
+function row(view) {
+  const now = view.error ?? view.current_action ?? view.waiting_on?.detail ?? '';
+  return element(
+    'tr',
+    {},
+    element('td', {}, badge(view.status)),
+    element('td', {}, element('a', { href: `/ui/executions/${encodeURIComponent(view.execution_id)}` }, view.target)),
+    element('td', { className: 'wide quiet' }, now.slice(0, 120)),
+    element('td', { title: view.created_at }, relative(view.created_at)),
+    element('td', { className: 'wide' }, view.duration_ms === null ? '' : duration(view.duration_ms)),
+  );
+}
+
+function show() {
+  return refresh().catch((err) => {
+    byId('problem').hidden = false;
+    byId('problem').textContent = err.message;
+  });
+}
+
+/** The filters are in the address, so that a view can be kept and sent. */
+function readAddress() {
+  const wanted = new URLSearchParams(location.search);
+  for (const name of FILTERS) byId('filters').elements[name].value = wanted.get(name) ?? '';
+}
+
+byId('filters').addEventListener('submit', (event) => {
+  event.preventDefault();
+  cursor = undefined;
+  history.replaceState(null, '', `?${filters()}`);
+  show();
+});
+byId('older').addEventListener('click', () => {
+  cursor = next;
+  show();
+});
+byId('newest').addEventListener('click', () => {
+  cursor = undefined;
+  show();
+});
+
+readAddress();
+show();
+setInterval(() => {
+  if (cursor === undefined && document.visibilityState === 'visible') show();
+}, REFRESH_MS);
