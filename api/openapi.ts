@@ -7,6 +7,7 @@ import {
   agentEvents,
   batchStatusAnswer,
   batchStatusRequest,
+  callbackAnswer,
   cancelAnswer,
   cancelRequest,
   execution,
@@ -134,7 +135,7 @@ const ROUTES: Route[] = [
     summary: 'Callback of an agent that answered 202: progress, or its last word',
     request: statusCallback,
     answers: {
-      200: { description: 'Recorded, or known already', body: execution.extend(agentDirections.shape) },
+      200: { description: 'Recorded, or known already', body: callbackAnswer },
       409: { description: 'The execution has ended otherwise', body: problemDetails },
     },
   },

@@ -265,6 +265,9 @@ export const logPage = z
   })
   .meta({ id: 'LogPage' });
 
+/** The execution, and what its agent must know next. */
+export const callbackAnswer = execution.extend(agentDirections.shape).meta({ id: 'CallbackAnswer' });
+
 export const batchStatusAnswer = z
   .record(z.string(), z.union([execution, z.object({ execution_id: z.string(), status: z.literal('not_found') })]))
   .meta({ id: 'BatchStatusAnswer' });

@@ -4,14 +4,19 @@ import type { ActivityDetails } from './activity-details.ts';
 import type { Pending } from './pending.ts';
 import type { WaitingOn } from './schemas.ts';
 
+const PASSING_MS = 1_000;
+
 /** Why an execution is not moving; null when it is over and everybody was told. */
 export function waitingOn(state: ExecutionState, pending: Pending, details?: ActivityDetails): WaitingOn | null {
   if (isOver(state)) return pending.delivery ? activityOf('webhook', pending.delivery.since, WEBHOOK, details) : null;
   if (pending.call) return activityOf('agent', pending.call.since, AGENT, details);
   const { task, accepted, pause } = pending;
-  if (task && !task.isStarted) return plain('worker', task.since, 'no worker has taken it up yet');
-  if (task && state.startedAt === undefined) return plain('agent', task.since, 'a worker is calling the agent');
-  if (task) return plain('worker', task.since, 'a worker is at work on it');
+  // A task comes and goes within milliseconds: only one that stays says what it waits for.
+  if (task && (state.startedAt === undefined || Date.now() - Date.parse(task.since) > PASSING_MS)) {
+    if (!task.isStarted) return plain('worker', task.since, 'no worker has taken it up yet');
+    if (state.startedAt === undefined) return plain('agent', task.since, 'a worker is calling the agent');
+    return plain('worker', task.since, 'a worker is at work on it');
+  }
   if (pause)
     return {
       ...plain('retry', pause.since, AGENT.failed),

@@ -74,7 +74,7 @@ describe('the live pages, in a browser', { skip }, () => {
     await page.getByRole('status').filter({ hasText: 'complete' }).waitFor();
     await page.locator('#end').getByText('"title": "Pumps"').waitFor();
     await page.locator('#attempts').getByText('HTTP 204').waitFor();
-    assert.equal(await page.locator('#status').textContent(), 'succeeded');
+    await page.locator('#status').filter({ hasText: 'succeeded' }).waitFor();
     const shown = await page.locator('#log > li').count();
     const { body } = await system.get(`/api/v1/executions/${id}`);
     assert.equal(shown, body.sequence, 'every entry once');
