@@ -10,8 +10,8 @@ function filters() {
   const form = new FormData(byId('filters'));
   const chosen = new URLSearchParams();
   for (const name of FILTERS) {
-    const value = String(form.get(name) ?? '').trim();
-    if (value !== '') chosen.set(name, value);
+    const value = form.get(name);
+    if (typeof value === 'string' && value.trim() !== '') chosen.set(name, value.trim());
   }
   return chosen;
 }
@@ -60,19 +60,19 @@ byId('filters').addEventListener('submit', (event) => {
   event.preventDefault();
   cursor = undefined;
   history.replaceState(null, '', `?${filters()}`);
-  show();
+  void show();
 });
 byId('older').addEventListener('click', () => {
   cursor = next;
-  show();
+  void show();
 });
 byId('newest').addEventListener('click', () => {
   cursor = undefined;
-  show();
+  void show();
 });
 
 readAddress();
-show();
+void show();
 setInterval(() => {
-  if (cursor === undefined && document.visibilityState === 'visible') show();
+  if (cursor === undefined && document.visibilityState === 'visible') void show();
 }, REFRESH_MS);
