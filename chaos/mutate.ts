@@ -19,7 +19,7 @@ ${MUTATIONS.map(({ name, what }) => `  ${name.padEnd(30)}${what}`).join('\n')}
 `;
 
 /** What runs, and what it needs to run. */
-const COPIED = ['api', 'worker', 'serve', 'workflows', 'activities', 'common', 'package.json', 'tsconfig.json'];
+const COPIED = ['api', 'ui', 'worker', 'serve', 'workflows', 'activities', 'common', 'package.json', 'tsconfig.json'];
 const SEED = '7';
 const NOT_RUN = 2;
 const TABLE = join(ROOT, 'bench', 'MUTATIONS.md');
