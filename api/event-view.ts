@@ -28,7 +28,6 @@ function contentOf(entry: LogRecord['entry']): Pick<LogEvent, 'kind' | 'data'> {
       return { kind: 'webhook.attempt', data: attemptView(entry.attempt) };
     case 'callback':
     case 'cancel-reason':
-    case 'task':
       throw new Error(`${entry.kind} has no number`);
   }
 }

@@ -17,9 +17,10 @@ import type { AgentReport, Ending } from '../workflows/execution.ts';
 import { isOver } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import { activityDetails, createActivityDetails } from './activity-details.ts';
+import type { ActivityDetails } from './activity-details.ts';
 import { createDurations } from './durations.ts';
 import { estimateOf } from './estimate.ts';
-import type { Surroundings } from './execution-view.ts';
+import type { Estimate } from './estimate.ts';
 import { pastDurations } from './list.ts';
 import { ApiError } from './errors.ts';
 import type { Histories } from './histories.ts';
@@ -46,9 +47,11 @@ export interface Executions {
   waitForClose: Histories['waitForClose'];
   followLog: Watchers['followLog'];
   readLog: Histories['readLog'];
+  /** How the activity that it waits for is doing, as far as that is known. */
+  detailsOf: (state: ReadState) => Promise<ActivityDetails | undefined>;
+  /** When it should be done, as far as that is known at once. */
+  estimateOf: (state: ReadState) => Estimate | undefined;
   /** The workflow's own answer, which needs a worker. */
-  /** How the activity that it waits for is doing, and when it should be done, as far as that is known. */
-  surroundingsOf: (state: ReadState) => Promise<Surroundings>;
   query: (executionId: string) => Promise<ReadState>;
   report: (executionId: string, reports: AgentReport[]) => Promise<ReadState>;
   /** Records how an agent says it ended. The first such word counts; the same word again is no news. */
@@ -105,7 +108,8 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
    * be called again.
    */
   async function getBetweenTasks(executionId: string): Promise<ReadState> {
-    const isCalling = ({ startedAt, isInTask }: ExecutionState) => startedAt === undefined && isInTask === true;
+    const isCalling = ({ startedAt, pending }: ReadState) =>
+      startedAt === undefined && pending.task?.isStarted === true;
     const state = await get(executionId);
     if (!isCalling(state)) return state;
     const later = await watchers.waitFor(executionId, (now) => !isCalling(now), { timeoutMs: firstCallMs });
@@ -209,10 +213,8 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
       }
     },
 
-    surroundingsOf: async (state) => ({
-      details: await detailsOf(state),
-      estimate: estimateOf(state, durations.of(formatTarget(state.target))),
-    }),
+    detailsOf,
+    estimateOf: (state) => estimateOf(state, durations.of(formatTarget(state.target))),
 
     query: async (executionId) => {
       try {

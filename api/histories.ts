@@ -125,7 +125,7 @@ export function createHistories({ connection, namespace, converter }: HistoriesD
         throw err;
       }
       const state = projection.state();
-      return state && { state: { ...state, pending: projection.pending() }, isClosed: projection.isClosed(), runId };
+      return state && { state, isClosed: projection.isClosed(), runId };
     },
 
     waitForClose: async (started, { timeoutMs, signal }) => {

@@ -3,7 +3,7 @@ import { clip } from '../common/clip.ts';
 import { agentReportSignal } from '../workflows/contract.ts';
 import type { Activities } from '../workflows/contract.ts';
 import type { ExecutionState } from '../workflows/state.ts';
-import { eventTimeOf } from './event-time.ts';
+import { toIso } from './event-time.ts';
 
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 
@@ -54,7 +54,7 @@ export function createPendingTracker(): { fold: (event: HistoryEvent) => void; n
 
   return {
     fold: (event) => {
-      const at = () => eventTimeOf(event);
+      const at = () => toIso(event.eventTime);
       const scheduled = event.activityTaskScheduledEventAttributes;
       if (scheduled) {
         pause = undefined;

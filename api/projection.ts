@@ -20,7 +20,7 @@ import type { ExecutionState, LogEntry } from '../workflows/state.ts';
 import { toIso } from './event-time.ts';
 import type { LogRecord } from './log.ts';
 import { createPendingTracker } from './pending.ts';
-import type { Pending } from './pending.ts';
+import type { ReadState } from './pending.ts';
 
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 type Payloads = temporal.api.common.v1.IPayloads;
@@ -39,10 +39,8 @@ const LOCAL_ACTIVITY_MARKER = 'core_local_activity';
  */
 export interface Projection {
   /** Undefined until the first event was folded. */
-  state: () => ExecutionState | undefined;
+  state: () => ReadState | undefined;
   isClosed: () => boolean;
-  /** What it waits for. */
-  pending: () => Pending;
   /** Where the log begins: number of the last entry before this run, and the run that has it. */
   before: () => { sequence: number; runId?: string } | undefined;
   fold: (event: HistoryEvent) => Promise<void>;
@@ -60,11 +58,11 @@ export function createProjection(
   converter: LoadedDataConverter | undefined,
   { from, onRecord }: ProjectionOptions = {},
 ): Projection {
-  let state = from;
   let isClosed = false;
   let before: { sequence: number; runId?: string } | undefined;
-  let eventTime = '';
+  let eventTime: HistoryEvent['eventTime'];
   const pending = createPendingTracker();
+  let state = from && withPending(from);
   /** The clock of workflow code is the start of its current workflow task. */
   let workflowTime = '';
   /** When workflow code ran for the first time, which is when it called the agent. */
@@ -79,19 +77,23 @@ export function createProjection(
     return first && (converter?.payloadConverter ?? defaultPayloadConverter).fromPayload<T>(first);
   }
 
-  const record = (sequence: number, entry: LogRecord['entry']) => onRecord?.({ sequence, at: eventTime, entry });
+  function withPending(known: ExecutionState): ReadState {
+    return { ...known, pending: pending.now() };
+  }
+
+  const record = (sequence: number, entry: LogRecord['entry']) => onRecord?.({ sequence, at: toIso(eventTime), entry });
   const add = (into: ExecutionState, entry: LogEntry) => append(into, entry, record);
 
   async function started(event: HistoryEvent): Promise<void> {
     const { workflowType, input } = event.workflowExecutionStartedEventAttributes ?? {};
     if (workflowType?.name === 'redeliverWebhook') {
       const read = await decode<RedeliverWebhookInput>(input);
-      state = read?.state;
+      state = read && withPending(read.state);
       before = read && { sequence: read.state.sequence, ...(read.previousRunId && { runId: read.previousRunId }) };
     } else {
       before = { sequence: 0 };
       const read = await decode<ExecuteTargetInput>(input);
-      state = read && initialState(executionId, read);
+      state = read && withPending(initialState(executionId, read));
       if (state) record(state.sequence, { kind: 'queued', target: state.target });
     }
   }
@@ -195,40 +197,35 @@ export function createProjection(
     }
   }
 
+  async function foldInto(event: HistoryEvent): Promise<void> {
+    if (event.workflowExecutionStartedEventAttributes) return started(event);
+    if (event.workflowTaskStartedEventAttributes) workflowTime = toIso(event.eventTime);
+    if (event.workflowTaskCompletedEventAttributes) firstTaskTime ??= workflowTime;
+    if (!state) return;
+    if (event.markerRecordedEventAttributes) return markerRecorded(state, event);
+    if (event.workflowExecutionSignaledEventAttributes) return signaled(state, event);
+    if (event.activityTaskScheduledEventAttributes) return activityScheduled(state, event);
+    const { activityTaskCompletedEventAttributes: completed, activityTaskFailedEventAttributes: failure } = event;
+    if (completed)
+      return deliveryEnded(state, completed.scheduledEventId, () => decode<WebhookAttempt>(completed.result));
+    if (failure)
+      return deliveryEnded(state, failure.scheduledEventId, () => failureDetails<WebhookAttempt>(failure.failure));
+    const timedOut = event.activityTaskTimedOutEventAttributes;
+    if (timedOut) return deliveryEnded(state, timedOut.scheduledEventId, () => Promise.resolve(undefined));
+    return closed(state, event);
+  }
+
   return {
     state: () => state,
     isClosed: () => isClosed,
     before: () => before,
-    pending: pending.now,
     fold: async (event) => {
+      eventTime = event.eventTime;
       pending.fold(event);
-      if (onRecord) eventTime = toIso(event.eventTime);
-      if (event.workflowExecutionStartedEventAttributes) return started(event);
-      if (event.workflowTaskStartedEventAttributes) workflowTime = toIso(event.eventTime);
-      if (event.workflowTaskCompletedEventAttributes) firstTaskTime ??= workflowTime;
-      if (!state) return;
-      const isRunning = taskIsRunning(event);
-      if (isRunning !== undefined) return add(state, { kind: 'task', isRunning });
-      if (event.markerRecordedEventAttributes) return markerRecorded(state, event);
-      if (event.workflowExecutionSignaledEventAttributes) return signaled(state, event);
-      if (event.activityTaskScheduledEventAttributes) return activityScheduled(state, event);
-      const { activityTaskCompletedEventAttributes: completed, activityTaskFailedEventAttributes: failure } = event;
-      if (completed)
-        return deliveryEnded(state, completed.scheduledEventId, () => decode<WebhookAttempt>(completed.result));
-      if (failure)
-        return deliveryEnded(state, failure.scheduledEventId, () => failureDetails<WebhookAttempt>(failure.failure));
-      const timedOut = event.activityTaskTimedOutEventAttributes;
-      if (timedOut) return deliveryEnded(state, timedOut.scheduledEventId, () => Promise.resolve(undefined));
-      return closed(state, event);
+      await foldInto(event);
+      if (state) state.pending = pending.now();
     },
   };
-}
-
-/** What an event says of a worker's being at work on the execution; undefined: nothing. */
-function taskIsRunning(event: HistoryEvent): boolean | undefined {
-  if (event.workflowTaskStartedEventAttributes) return true;
-  const { workflowTaskCompletedEventAttributes: completed, workflowTaskFailedEventAttributes: failedTask } = event;
-  return completed || failedTask || event.workflowTaskTimedOutEventAttributes ? false : undefined;
 }
 
 /** Temporal itself ends a workflow whose history has grown too large, for one. */

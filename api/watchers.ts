@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ExecutionState } from '../workflows/state.ts';
 import { PAGE_EVENTS } from './histories.ts';
 import type { Histories } from './histories.ts';
 import { createLogWindow } from './log.ts';
@@ -22,7 +21,7 @@ export interface Watchers {
    */
   waitFor: (
     executionId: string,
-    isWanted: (state: ExecutionState) => boolean,
+    isWanted: (state: ReadState) => boolean,
     options: { timeoutMs: number; signal?: AbortSignal },
   ) => Promise<ReadState | undefined>;
   /**
@@ -206,7 +205,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
 
   async function waitFor(
     executionId: string,
-    isWanted: (state: ExecutionState) => boolean,
+    isWanted: (state: ReadState) => boolean,
     { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
   ): Promise<ReadState | undefined> {
     const watcher = acquire(executionId);
@@ -263,7 +262,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
 
   async function waitByPolling(
     executionId: string,
-    isWanted: (state: ExecutionState) => boolean,
+    isWanted: (state: ReadState) => boolean,
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<ReadState | undefined> {
@@ -296,7 +295,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
 /** Readers get what was so when they asked: the watcher folds on in the original. */
 function snapshot(projection: Projection): ReadState | undefined {
   const state = projection.state();
-  return state && { ...state, webhookEvents: [...state.webhookEvents], pending: projection.pending() };
+  return state && { ...state, webhookEvents: [...state.webhookEvents] };
 }
 
 function notify(watcher: Watcher): void {

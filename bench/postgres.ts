@@ -1,11 +1,12 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { accessSync, chownSync, constants, readdirSync } from 'node:fs';
+import { chownSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { freePorts } from '../start/ports.ts';
+import { isProgram } from '../test/support/programs.ts';
 import { inheritedEnvironment, startPart } from './part.ts';
 
 /** The folder of a PostgreSQL's programs. */
@@ -110,14 +111,5 @@ function listIfThere(folder: string): string[] {
     return readdirSync(folder);
   } catch {
     return [];
-  }
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -21,7 +21,10 @@ export const LOG_MUTATIONS: Mutation[] = [
     what: 'the time of an entry is when it was read, not when Temporal recorded it',
     file: 'api/projection.ts',
     edits: [
-      { find: '{ sequence, at: eventTime, entry }', replace: '{ sequence, at: new Date().toISOString(), entry }' },
+      {
+        find: '{ sequence, at: toIso(eventTime), entry }',
+        replace: '{ sequence, at: new Date().toISOString(), entry }',
+      },
     ],
     faults: 'none',
     caughtBy: 'I7',

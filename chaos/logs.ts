@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createParser } from 'eventsource-parser';
 import { clock, outcomeIn } from './ledger.ts';
 import type { Channel, Ledger } from './ledger.ts';
 import { hasSecret } from './secrets.ts';
+import { inParallel } from './parallel.ts';
 import type { Send } from './http.ts';
 
 const RECONNECT_MS = 200;
@@ -10,7 +12,6 @@ const RECONNECT_MS = 200;
 const SILENCE_MS = 13_000;
 const PAGE = 1000;
 const READ_TIMEOUT_MS = 60_000;
-const PARALLEL_READS = 16;
 
 interface Entry {
   sequence: number;
@@ -85,7 +86,7 @@ export async function followLog(
       clearTimeout(silence);
       signal.removeEventListener('abort', abort);
     }
-    if (!isOver) await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+    if (!isOver) await sleep(RECONNECT_MS);
   }
   if (isOver) reading.end();
 }
@@ -97,26 +98,20 @@ export async function readAllLogs(
   apiUrls: readonly string[],
   ids: ReadonlyMap<string, number>,
 ): Promise<void> {
-  const left = [...ids].entries();
-  const readOn = async () => {
-    for (const [i, [id, n]] of left) {
-      const reading = createReading(ledger, n, id, 'pages');
-      for (let hasMore = true; hasMore;) {
-        const askedAt = clock();
-        const url = `${apiUrls[i % apiUrls.length]}/api/v1/executions/${id}/events?after=${reading.last()}&limit=${PAGE}`;
-        const { status, body } = await send({
-          n,
-          url,
-          headers: { accept: 'application/json' },
-          timeoutMs: READ_TIMEOUT_MS,
-        });
-        // One that Temporal does not have is judged elsewhere.
-        if (status !== 200) break;
-        for (const event of body.events as unknown[]) reading.take(JSON.stringify(event), askedAt);
-        hasMore = body.has_more === true;
-        if (!hasMore && body.is_complete === true) reading.end();
-      }
+  let turn = 0;
+  await inParallel(ids, async ([id, n]) => {
+    const api = apiUrls[turn++ % apiUrls.length];
+    const reading = createReading(ledger, n, id, 'pages');
+    for (let hasMore = true; hasMore;) {
+      const askedAt = clock();
+      const url = `${api}/api/v1/executions/${id}/events?after=${reading.last()}&limit=${PAGE}`;
+      const headers = { accept: 'application/json' };
+      const { status, body } = await send({ n, url, headers, timeoutMs: READ_TIMEOUT_MS });
+      // One that Temporal does not have is judged elsewhere.
+      if (status !== 200) return;
+      for (const event of body.events as unknown[]) reading.take(JSON.stringify(event), askedAt);
+      hasMore = body.has_more === true;
+      if (!hasMore && body.is_complete === true) reading.end();
     }
-  };
-  await Promise.all(Array.from({ length: PARALLEL_READS }, readOn));
+  });
 }

@@ -15,6 +15,7 @@ import type { RunFacts } from './report.ts';
 import { run } from './run.ts';
 import { readSeen, writeSeen } from './seen.ts';
 import type { Seen } from './seen.ts';
+import { PRODUCT_FOLDERS } from './stand.ts';
 
 const HELP = `Usage: npm run chaos [-- options]
 
@@ -162,10 +163,7 @@ function commitOf(root: string): string {
     const git = (...args: string[]) =>
       execFileSync('git', ['-C', root, ...args], { encoding: 'utf8', stdio: 'pipe' }).trim();
     return (
-      git('rev-parse', '--short', 'HEAD') +
-      (git('status', '--porcelain', '--', 'api', 'worker', 'workflows', 'activities', 'serve', 'common') === ''
-        ? ''
-        : '+')
+      git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', '--', ...PRODUCT_FOLDERS) === '' ? '' : '+')
     );
   } catch {
     return 'unknown';

@@ -8,6 +8,7 @@ import { ROOT } from '../test/support/temporal.ts';
 import { INVARIANTS } from './promises.ts';
 import { MUTATIONS } from './mutations.ts';
 import type { Mutation } from './mutations.ts';
+import { PRODUCT_FOLDERS } from './stand.ts';
 
 const HELP = `Usage: npm run mutations [-- NAME…]
 
@@ -19,7 +20,7 @@ ${MUTATIONS.map(({ name, what }) => `  ${name.padEnd(30)}${what}`).join('\n')}
 `;
 
 /** What runs, and what it needs to run. */
-const COPIED = ['api', 'ui', 'worker', 'serve', 'workflows', 'activities', 'common', 'package.json', 'tsconfig.json'];
+const COPIED = [...PRODUCT_FOLDERS, 'package.json', 'tsconfig.json'];
 const SEED = '7';
 const NOT_RUN = 2;
 const TABLE = join(ROOT, 'bench', 'MUTATIONS.md');

@@ -9,6 +9,7 @@ import { injectFaults } from './inject.ts';
 import { readAllLogs } from './logs.ts';
 import { clock, createLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
+import { inParallel } from './parallel.ts';
 import type { Plan } from './plan.ts';
 import { startReceivers } from './receivers.ts';
 import { hasSecret, NODE_SECRET } from './secrets.ts';
@@ -28,7 +29,6 @@ export interface Run {
 
 const PROGRESS_MS = 5_000;
 const START_DELAY_MS = 300;
-const CLOSE_PARALLEL = 16;
 
 export interface RunOptions {
   root: string;
@@ -152,7 +152,7 @@ async function endAll(
   // Those that nobody was told of: their submit was cut off.
   for await (const id of histories.ids()) if (!ids.has(id)) ids.set(id, await histories.numberOf(id));
 
-  await inParallel([...ids], async ([id, n]) => {
+  await inParallel(ids, async ([id, n]) => {
     for (;;) {
       const read = await histories.closeOf(id);
       if (read === 'missing') return void ledger.add(n, { kind: 'not-in-temporal', id });
@@ -173,13 +173,4 @@ async function lookAgain(stand: Stand, ledger: Ledger, send: Send, ids: Map<stri
   await readAllLogs(ledger, send, stand.apiUrls, ids);
   for (const log of stand.logs)
     if (hasSecret(await readFile(log, 'utf8'))) ledger.add(-1, { kind: 'secret-seen', where: log });
-}
-
-async function inParallel<T>(items: T[], act: (item: T) => Promise<void>): Promise<void> {
-  const left = items[Symbol.iterator]();
-  await Promise.all(
-    Array.from({ length: CLOSE_PARALLEL }, async () => {
-      for (const item of left) await act(item);
-    }),
-  );
 }

@@ -47,6 +47,9 @@ export interface Part {
   start: (skewMs?: number) => Promise<void>;
 }
 
+/** Of a checkout: all that its processes are made of. */
+export const PRODUCT_FOLDERS = ['api', 'ui', 'worker', 'serve', 'workflows', 'activities', 'common'];
+
 /** What a process of Perdure's is, after the folder of its `main.ts`. */
 type Role = 'api' | 'worker' | 'serve';
 

@@ -9,6 +9,7 @@ import type { ServedApi } from '../api/serve-api.ts';
 import { runMain } from '../common/environment.ts';
 import { createLogger } from '../common/logger.ts';
 import { onStopSignal } from '../common/stop-signals.ts';
+import { urlHost } from '../common/url-host.ts';
 import { loadWorkerConfig } from '../worker/config.ts';
 import { runWorker } from '../worker/run-worker.ts';
 
@@ -40,5 +41,5 @@ runMain('perdure', async () => {
 /** Where agents on this machine reach this process. */
 function urlOf({ host, port }: { host: string; port: number }): string {
   const isAny = host === '0.0.0.0' || host === '::';
-  return `http://${isAny ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `http://${isAny ? 'localhost' : urlHost(host)}:${port}`;
 }

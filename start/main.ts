@@ -1,4 +1,5 @@
 import { relative } from 'node:path';
+import { onStopSignal } from '../common/stop-signals.ts';
 import { HELP, readArguments, StartError } from './arguments.ts';
 import { createChild } from './child.ts';
 import type { Child, ChildSpec } from './child.ts';
@@ -10,9 +11,6 @@ import { untilReady } from './readiness.ts';
 import { readSettings } from './settings.ts';
 import type { Settings } from './settings.ts';
 import { welcome } from './welcome.ts';
-
-/** npm passes a signal on to us that the terminal has already sent: the two are one. */
-const SAME_SIGNAL_MS = 500;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -133,14 +131,7 @@ async function startTemporal(supervisor: Supervisor, settings: Settings): Promis
 }
 
 function stopOnSignals(supervisor: Supervisor): void {
-  let stoppingSince: number | undefined;
   const stop = (): void => {
-    if (stoppingSince !== undefined) {
-      if (Date.now() - stoppingSince < SAME_SIGNAL_MS) return;
-      supervisor.kill();
-      process.exit(1);
-    }
-    stoppingSince = Date.now();
     say('\nstopping (Ctrl-C again: at once)');
     supervisor.stop().then(
       () => process.exit(0),
@@ -150,7 +141,11 @@ function stopOnSignals(supervisor: Supervisor): void {
       },
     );
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+  const again = (): void => {
+    supervisor.kill();
+    process.exit(1);
+  };
+  const receive = onStopSignal(stop, { signals: ['SIGINT', 'SIGTERM', 'SIGHUP'], again });
   // With the terminal gone there is nobody to tell, which is no reason to leave without stopping the children.
   process.stdout.on('error', () => {});
 
@@ -160,7 +155,7 @@ function stopOnSignals(supervisor: Supervisor): void {
     const timer = setInterval(() => {
       if (process.ppid === parent) return;
       clearInterval(timer);
-      stop();
+      receive('SIGTERM');
     }, 500);
   }
 }

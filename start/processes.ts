@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { urlHost } from '../common/url-host.ts';
 import type { ChildSpec } from './child.ts';
 import { freePorts } from './ports.ts';
 import { ROOT } from './settings.ts';
@@ -64,8 +65,6 @@ export function serviceEnv(settings: Settings, examples: Example[], env: NodeJS.
     HOST: settings.host,
     PORT: String(settings.port),
     PERDURE_PUBLIC_URL: settings.publicUrl,
-    ...(settings.temporal.embedded &&
-      !env['PERDURE_TEMPORAL_UI_URL'] && { PERDURE_TEMPORAL_UI_URL: `http://localhost:${settings.temporal.uiPort}` }),
     PERDURE_AGENT_NODES: JSON.stringify({ ...exampleNodes, ...settings.agentNodes }),
     ...(settings.secretKeysFile !== undefined && { PERDURE_SECRET_KEYS_FILE: settings.secretKeysFile }),
   };
@@ -110,7 +109,7 @@ function script(file: string): { command: string; args: string[] } {
 function connectHost(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';
-  return host.includes(':') ? `[${host}]` : host;
+  return urlHost(host);
 }
 
 /** The dev server speaks neither TLS nor API keys: settings meant for another server would only keep us out. */
@@ -120,6 +119,7 @@ function embeddedTemporalEnv(temporal: EmbeddedTemporal, env: NodeJS.ProcessEnv)
     ...Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.test(name))),
     TEMPORAL_ADDRESS: `127.0.0.1:${temporal.port}`,
     TEMPORAL_NAMESPACE: temporal.namespace,
+    PERDURE_TEMPORAL_UI_URL: env['PERDURE_TEMPORAL_UI_URL'] || `http://localhost:${temporal.uiPort}`,
   };
 }
 

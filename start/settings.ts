@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { urlHost } from '../common/url-host.ts';
 import { StartError } from './arguments.ts';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -87,10 +88,6 @@ function portOf(env: Record<string, string>, name: string, fallback: number): nu
   if (!/^\d+$/.test(text) || port < 1 || port > 65_535)
     throw new StartError(`${name} must be a port number, not ${text}`);
   return port;
-}
-
-function urlHost(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 function textOf(file: string): string {

@@ -25,8 +25,8 @@ export function jsonBlock(value) {
   return element('pre', {}, typeof value === 'string' ? value : JSON.stringify(value, null, 2));
 }
 
-export function clock(iso) {
-  return new Date(iso).toLocaleTimeString(undefined, { hour12: false });
+export function clock(time) {
+  return new Date(time).toLocaleTimeString(undefined, { hour12: false });
 }
 
 /** `in 40 s`, `3 min ago`. */
@@ -44,6 +44,11 @@ export function duration(ms) {
   if (minutes < 120) return `${minutes} min`;
   const hours = Math.round(minutes / 60);
   return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
+}
+
+export function showProblem(err) {
+  byId('problem').hidden = err === undefined;
+  byId('problem').textContent = err?.message ?? '';
 }
 
 /** The parsed answer; throws with the problem's own words. */

@@ -1,18 +1,17 @@
-import { API, ask, badge, byId, clock, duration, element, jsonBlock, relative } from './dom.js';
+import { API, ask, badge, byId, clock, duration, element, jsonBlock, relative, showProblem } from './dom.js';
 
 const id = decodeURIComponent(location.pathname.split('/').at(-1));
 const path = `${API}/executions/${encodeURIComponent(id)}`;
-const OVER = ['succeeded', 'failed', 'timeout', 'cancelled'];
 /** What the log does not tell: why it is not moving, and when it should be done. */
 const REFRESH_MS = 3_000;
-/** A reader of a long log wants its end; the beginning stays one click away. */
+/** A reader of a long log wants its end. */
 const MAX_SHOWN = 2_000;
 
 let view;
 let isComplete = false;
 
 function showView() {
-  const isOver = OVER.includes(view.status);
+  const isOver = view.completed_at !== null;
   document.title = `${view.status} · ${view.target} · Perdure`;
   byId('target').textContent = view.target;
   byId('status').replaceChildren(badge(view.status));
@@ -36,15 +35,17 @@ function showUsage() {
   const { usage } = view;
   byId('usage').hidden = usage === null;
   if (usage)
-    byId('usage').textContent =
-      `${usage.input_tokens} tokens in, ${usage.output_tokens} out` +
-      (usage.cost_usd > 0 ? `, $${usage.cost_usd.toFixed(4)}` : '');
+    byId('usage').textContent = tokensOf(usage) + (usage.cost_usd > 0 ? `, $${usage.cost_usd.toFixed(4)}` : '');
+}
+
+function tokensOf({ input_tokens: taken = 0, output_tokens: given = 0 }) {
+  return `${taken} tokens in, ${given} out`;
 }
 
 /** What changes with the time alone. */
 function showClocks() {
   if (!view) return;
-  const isOver = OVER.includes(view.status);
+  const isOver = view.completed_at !== null;
   const whose = { agent: 'says the agent', progress: 'by its progress', history: 'as others before' };
   byId('estimate').textContent =
     isOver || view.estimated_completion === null
@@ -80,7 +81,7 @@ function summaryOf({ kind, data }) {
     case 'artifact':
       return `${data.name} (${data.media_type})`;
     case 'usage':
-      return `${data.input_tokens ?? 0} tokens in, ${data.output_tokens ?? 0} out`;
+      return tokensOf(data);
     case 'outcome':
       return data.error === null ? data.status : `${data.status}: ${data.error}`;
     case 'webhook.attempt':
@@ -139,14 +140,9 @@ function showAttempt({ attempt, http_status: status, error, timestamp, duration_
   );
 }
 
-function fail(err) {
-  byId('problem').hidden = false;
-  byId('problem').textContent = err.message;
-}
-
 async function refresh() {
   view = await ask(path);
-  byId('problem').hidden = true;
+  showProblem();
   showView();
 }
 
@@ -155,7 +151,7 @@ let refreshing;
 function refreshSoon() {
   refreshing ??= setTimeout(() => {
     refreshing = undefined;
-    refresh().catch(fail);
+    refresh().catch(showProblem);
   }, 100);
 }
 
@@ -189,7 +185,7 @@ function setUpCancel() {
       body: JSON.stringify(reason === '' ? {} : { reason }),
     })
       .then(refresh)
-      .catch(fail);
+      .catch(showProblem);
   });
 }
 
@@ -203,9 +199,9 @@ async function showTemporalLink() {
 
 setUpCancel();
 follow();
-refresh().catch(fail);
+refresh().catch(showProblem);
 showTemporalLink().catch(() => undefined);
 setInterval(showClocks, 1_000);
 setInterval(() => {
-  if (!isComplete && document.visibilityState === 'visible') refresh().catch(fail);
+  if (!isComplete && document.visibilityState === 'visible') refresh().catch(showProblem);
 }, REFRESH_MS);

@@ -1,4 +1,4 @@
-import { API, ask, badge, byId, duration, element, relative } from './dom.js';
+import { API, ask, badge, byId, clock, duration, element, relative, showProblem } from './dom.js';
 
 const REFRESH_MS = 5_000;
 const FILTERS = ['status', 'target', 'run_id'];
@@ -22,12 +22,12 @@ async function refresh() {
   if (cursor !== undefined) query.set('cursor', cursor);
   const { executions, next_cursor } = await ask(`${API}/executions?${query}`);
   next = next_cursor ?? undefined;
-  byId('problem').hidden = true;
+  showProblem();
   byId('empty').hidden = executions.length > 0;
   byId('older').hidden = next === undefined;
   byId('newest').hidden = cursor === undefined;
   byId('rows').replaceChildren(...executions.map(row));
-  byId('live').textContent = `as of ${new Date().toLocaleTimeString(undefined, { hour12: false })}`;
+  byId('live').textContent = `as of ${clock(Date.now())}`;
 }
 
 function row(view) {
@@ -44,10 +44,7 @@ function row(view) {
 }
 
 function show() {
-  return refresh().catch((err) => {
-    byId('problem').hidden = false;
-    byId('problem').textContent = err.message;
-  });
+  return refresh().catch(showProblem);
 }
 
 /** The filters are in the address, so that a view can be kept and sent. */

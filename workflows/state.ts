@@ -45,8 +45,6 @@ export interface ExecutionState extends ExecutionContext {
   cancelReason?: string;
   /** Ids of the newest events of the agent's. */
   eventIds?: string[];
-  /** Known to readers of the history only: a worker is at work on it, and may be calling the agent just now. */
-  isInTask?: true;
   requestMac?: string;
 }
 
@@ -55,7 +53,6 @@ export type LogEntry =
   | { kind: 'report'; report: AgentReport }
   | { kind: 'callback'; callback: AgentCallback }
   | { kind: 'cancel-reason'; reason: string }
-  | { kind: 'task'; isRunning: boolean }
   | { kind: 'outcome'; outcome: Outcome }
   | { kind: 'webhook-attempt'; attempt: WebhookAttempt };
 
@@ -104,10 +101,6 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
       return;
     case 'cancel-reason':
       state.cancelReason ??= entry.reason;
-      return;
-    case 'task':
-      if (entry.isRunning) state.isInTask = true;
-      else delete state.isInTask;
       return;
     case 'outcome':
       if (state.outcome) return;

@@ -96,7 +96,10 @@ export function eventRoutes({ executions, limits, closing }: AppDeps): Hono {
       // The one answer after which an EventSource does not connect again.
       return c.body(null, 204);
     }
-    const snapshot = cursor === undefined ? executionView(state, await executions.surroundingsOf(state)) : undefined;
+    const snapshot =
+      cursor === undefined
+        ? executionView(state, { details: await executions.detailsOf(state), estimate: executions.estimateOf(state) })
+        : undefined;
     streams += 1;
     const body = streamOf(partsOf(snapshot, first, log, format), {
       onStalled: () => (c.env as HttpBindings).outgoing.destroy(),

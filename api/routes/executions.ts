@@ -107,11 +107,11 @@ export function executionRoutes(deps: AppDeps): Hono {
     const etag = etagOf(state);
     c.header('ETag', etag);
     c.header('Cache-Control', 'no-store');
-    const surroundings = await executions.surroundingsOf(state);
-    if (!isOver(state)) c.header('Retry-After', String(retryAfterOf(state, surroundings.estimate?.completion)));
+    const estimate = executions.estimateOf(state);
+    if (!isOver(state)) c.header('Retry-After', String(retryAfterOf(state, estimate?.completion)));
     const known = c.req.header('If-None-Match');
     if (known !== undefined && matches(known, etag)) return c.body(null, 304);
-    return c.json(executionView(state, surroundings));
+    return c.json(executionView(state, { details: await executions.detailsOf(state), estimate }));
   }
 
   app.post('/executions/:id/status', async (c) => {

@@ -3,26 +3,24 @@ import { after, before, test } from 'node:test';
 import { acceptingAgent } from '../support/agents.ts';
 import type { AcceptingAgent } from '../support/agents.ts';
 import { httpServer, webhookReceiver } from '../support/http-server.ts';
+import { sharedContext } from '../support/shared.ts';
 import { followEvents } from '../support/sse-client.ts';
 import { startSystem } from '../support/system.ts';
 import type { Body, System } from '../support/system.ts';
 
-const closers: (() => unknown)[] = [];
-const t = { after: (close: () => unknown) => void closers.push(close) };
+const shared = sharedContext();
 let agent: AcceptingAgent;
 let system: System;
 
 before(async () => {
-  agent = await acceptingAgent(t);
-  const streaming = await httpServer(t, (_request, response) => {
+  agent = await acceptingAgent(shared);
+  const streaming = await httpServer(shared, (_request, response) => {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.end(STREAMED.map((frame) => `${JSON.stringify(frame)}\n`).join(''));
   });
-  system = await startSystem(t, { agentNodes: { a: agent.url, s: streaming.url } });
+  system = await startSystem(shared, { agentNodes: { a: agent.url, s: streaming.url } });
 });
-after(async () => {
-  for (const close of closers.toReversed()) await close();
-});
+after(shared.close);
 
 const STREAMED = [
   { type: 'progress', current_action: 'reading', progress_pct: 10 },

@@ -1,10 +1,10 @@
-import { accessSync, constants } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { chromium } from 'playwright-core';
 import type { BrowserContext } from 'playwright-core';
+import { isProgram } from './programs.ts';
 
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
@@ -36,13 +36,4 @@ export async function openBrowser(t: Pick<TestContext, 'after'>, executablePath:
     await rm(profile, { recursive: true, force: true });
   });
   return browser;
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
