@@ -1,50 +1,31 @@
 /** Suite `streams`: from an event that an agent reports to those who follow the execution by its event stream. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createBenchClient, INPUT } from './client.ts';
+import { createBenchClient } from './client.ts';
 import type { BenchClient } from './client.ts';
-import { cpuBetween, isNoisy, readCpu } from './cpu.ts';
+import { cpuBetween, readCpu } from './cpu.ts';
 import type { CpuUse } from './cpu.ts';
 import { createEventReaders } from './event-readers.ts';
+import { startHeld } from './held.ts';
 import { residentKib } from './memory.ts';
-import { NODE_NAME } from './processes.ts';
 import type { Stand } from './processes.ts';
+import { quantiles, readerRows, runReaderBlocks, sizeOf } from './reader-blocks.ts';
+import type { ReaderBlock, Times } from './reader-blocks.ts';
 import { quantile } from './statistics.ts';
 import { factLines, noiseLine } from './suite.ts';
 import type { Suite } from './suite.ts';
 import { number, table } from './table.ts';
 
-const READERS = [1, 10, 100];
 /** Many streams at once: so many executions, readers of each, and events per second and execution. */
 const CROWD = { executions: 100, readers: 10, perSecond: 10, seconds: 15 };
 const QUICK_CROWD = { executions: 10, readers: 10, perSecond: 10, seconds: 3 };
 const DRAIN_MS = 30_000;
 
-interface Times {
-  /** From the callback to its 200: from then on it counts. */
-  takenMs: number[];
-  /** From the callback to each reader. */
-  readMs: number[];
-}
-
-interface Block extends Times {
-  readers: number;
-  cpu: CpuUse;
-}
-
 export const streams: Suite = async ({ plan, startStand, say }) => {
-  const rounds = plan.rounds ?? (plan.quick ? 1 : 5);
-  const events = plan.quick ? 10 : 50;
+  const { rounds, events } = sizeOf(plan);
   const stand = await startStand({ withBaseline: false, env: { PERDURE_MAX_STREAMS: '5000' } });
   const http = createBenchClient();
   const base = `${stand.apiUrl}/api/v1`;
-  const blocks: Block[] = [];
-  for (let round = 1; round <= rounds; round++)
-    for (const readers of round % 2 === 1 ? READERS : READERS.toReversed()) {
-      const before = readCpu(stand.pids());
-      const times = await oneExecution(http, base, readers, events);
-      blocks.push({ readers, ...times, cpu: cpuBetween(before, readCpu(stand.pids())) });
-      say(`round ${round}/${rounds}  ${readers} readers: p50 ${quantile(times.readMs, 0.5).toFixed(1)} ms`);
-    }
+  const blocks = await runReaderBlocks(stand, rounds, (readers) => oneExecution(http, base, readers, events), say);
   const crowd = await manyExecutions(http, stand, plan.quick ? QUICK_CROWD : CROWD);
   say(`${crowd.connections} streams: p50 ${quantile(crowd.delayMs, 0.5).toFixed(1)} ms, lost ${crowd.lost}`);
   await http.close();
@@ -52,7 +33,7 @@ export const streams: Suite = async ({ plan, startStand, say }) => {
 };
 
 async function oneExecution(http: BenchClient, base: string, readers: number, events: number): Promise<Times> {
-  const url = await startHeld(http, base);
+  const { url } = await startHeld(http, base);
   const streaming = createEventReaders();
   const readMs: number[] = [];
   let sentAt = 0;
@@ -95,7 +76,8 @@ interface CrowdResult {
 
 async function manyExecutions(http: BenchClient, stand: Stand, crowd: typeof CROWD): Promise<CrowdResult> {
   const base = `${stand.apiUrl}/api/v1`;
-  const urls = await Promise.all(Array.from({ length: crowd.executions }, () => startHeld(http, base)));
+  const held = await Promise.all(Array.from({ length: crowd.executions }, () => startHeld(http, base)));
+  const urls = held.map(({ url }) => url);
   const apiPid = Number([stand.pids().api].flat()[0]);
   const idleKib = residentKib(apiPid);
   const streaming = createEventReaders();
@@ -153,33 +135,12 @@ async function manyExecutions(http: BenchClient, stand: Stand, crowd: typeof CRO
   };
 }
 
-/** An execution whose agent has said 202 and nothing more. @returns its URL */
-async function startHeld(http: BenchClient, base: string): Promise<string> {
-  const { executionId } = await http.send(`${base}/execute/async/${NODE_NAME}.hold`, { input: INPUT });
-  const url = `${base}/executions/${executionId}`;
-  for (let tries = 0; tries < 100; tries++) {
-    const { text } = await http.send(`${url}?wait=1`);
-    if ((JSON.parse(text) as { status: string }).status === 'running') return url;
-  }
-  throw new Error('the execution does not run');
-}
-
-function render(blocks: Block[], crowd: CrowdResult, { rounds, events }: { rounds: number; events: number }): string {
-  const rows = READERS.map((readers) => {
-    const all = blocks.filter((block) => block.readers === readers);
-    const clean = all.filter(({ cpu }) => !isNoisy(cpu));
-    const used = clean.length > 0 ? clean : all;
-    const taken = used.flatMap(({ takenMs }) => takenMs);
-    const read = used.flatMap(({ readMs }) => readMs);
-    return [
-      String(readers),
-      ...quantiles(taken),
-      ...quantiles(read),
-      number(quantile(read, 0.5) - quantile(taken, 0.5), 1),
-      String(read.length),
-      clean.length > 0 ? `${clean.length} of ${all.length}` : `${all.length} *`,
-    ];
-  });
+function render(
+  blocks: ReaderBlock[],
+  crowd: CrowdResult,
+  { rounds, events }: { rounds: number; events: number },
+): string {
+  const beyond = ({ takenMs, readMs }: Times) => [number(quantile(readMs, 0.5) - quantile(takenMs, 0.5), 1)];
   const cpuMs = (name: string) => number((crowd.cpu.processMs[name] ?? 0) / crowd.sent, 2);
   return [
     '## Streams: from an event to those who follow',
@@ -199,7 +160,7 @@ function render(blocks: Block[], crowd: CrowdResult, { rounds, events }: { round
         'read',
         'blocks',
       ],
-      rows,
+      readerRows(blocks, beyond),
     ),
     '',
     '- One execution, one API. Both times are from the send of the callback: to its 200, when Temporal has recorded it, and',
@@ -243,8 +204,4 @@ function render(blocks: Block[], crowd: CrowdResult, { rounds, events }: { round
     '- All readers and agents are one process, which shares the two cores with everything else.',
     '',
   ].join('\n');
-}
-
-function quantiles(values: number[]): [string, string] {
-  return [number(quantile(values, 0.5), 1), number(quantile(values, 0.99), 1)];
 }
