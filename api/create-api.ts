@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Hono } from 'hono';
 import type { Logger } from '../common/logger.ts';
 import { createApp } from './app.ts';
@@ -15,6 +16,8 @@ export function createApi(
   logger: Logger,
   closing: AbortSignal,
 ): { app: Hono; watchers: Watchers } {
+  // Every event stream listens to it.
+  setMaxListeners(0, closing);
   const { taskQueue, agentNodes, sealer, policy, limits } = config;
   const histories = createHistories({
     connection: following,
