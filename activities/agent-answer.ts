@@ -1,7 +1,9 @@
 import type { Dispatcher } from 'undici';
 import { findJsonFlaw } from '../common/json.ts';
+import { readReport } from '../common/reports.ts';
+import { readWaitRequest } from '../common/wait-request.ts';
 import type { AgentAnswer } from '../workflows/contract.ts';
-import type { Json } from '../workflows/execution.ts';
+import type { AgentReport, Json, JsonObject, WaitRequest } from '../workflows/execution.ts';
 import { agentFailures, MAX_ERROR_DETAILS_BYTES } from './agent-failure.ts';
 import { readFrames, streamFormat } from './agent-frames.ts';
 import type { StreamFormat } from './agent-frames.ts';
@@ -11,8 +13,18 @@ import type { ReportBatcher } from './report-batcher.ts';
 /** How long an answer that is already understood may go on. */
 const BODY_PATIENCE_MS = 2_000;
 
-/** An answer that is there as a whole, or one that comes in frames and is yet to be followed. */
-export type ReadAnswer = AgentAnswer | { kind: 'stream'; follow: (batcher: ReportBatcher) => Promise<AgentAnswer> };
+/** An answer that is there as a whole, or one that there is something to report of before it is. */
+export type ReadAnswer = AgentAnswer | { kind: 'stream'; follow: (reporting: Reporting) => Promise<AgentAnswer> };
+
+export interface Reporting {
+  /** For what can be left out. */
+  batcher: ReportBatcher;
+  /** For what cannot: resolves when Temporal has it. */
+  report: (reports: AgentReport[]) => Promise<void>;
+}
+
+/** With this header set to `waiting` an agent says that its answer is no result, but what it wants to know. */
+const STATUS_HEADER = 'perdure-status';
 
 /**
  * Understands the three answers of an agent: a result, `202` with callbacks to come, a stream of frames. Throws what
@@ -38,23 +50,47 @@ export async function readAnswer(
   const contentType = headers['content-type'];
   const format = streamFormat(Array.isArray(contentType) ? contentType[0] : contentType);
   if (format) {
-    const follow = async (batcher: ReportBatcher): Promise<AgentAnswer> => {
-      const result = await followStream(body, format, maxResultBytes, batcher);
-      return { kind: 'result', result: checkResult(result, maxResultBytes) };
-    };
-    return { kind: 'stream', follow };
+    return { kind: 'stream', follow: (reporting) => followStream(body, format, maxResultBytes, reporting) };
   }
   const bytes = await readBody(body, maxResultBytes);
   if (!bytes) throw agentFailures.resultTooLarge(maxResultBytes);
-  return { kind: 'result', result: checkResult(parseResult(bytes), maxResultBytes) };
+  const result = checkResult(parseResult(bytes), maxResultBytes);
+  if (headers[STATUS_HEADER] !== 'waiting') return { kind: 'result', result };
+  const { waiting, checkpoint } = isObject(result) ? result : {};
+  const wait = checkWait(waiting, checkpoint);
+  return { kind: 'stream', follow: ({ report }) => endTurn(wait, checkpoint, report) };
+}
+
+/** What the agent wants to have again is recorded before its turn is over. */
+async function endTurn(
+  wait: WaitRequest,
+  checkpoint: Json | undefined,
+  report: Reporting['report'],
+): Promise<AgentAnswer> {
+  if (checkpoint !== undefined) await report([{ type: 'other', name: 'checkpoint', data: { data: checkpoint } }]);
+  return { kind: 'waiting', wait };
+}
+
+function checkWait(fields: Json | undefined, checkpoint: Json | undefined): WaitRequest {
+  const read = readWaitRequest(fields);
+  if ('flaw' in read) throw agentFailures.badResult(`waiting${read.flaw.path}: ${read.flaw.message}`);
+  if (checkpoint !== undefined) {
+    const { flaw } = readReport('checkpoint', { data: checkpoint });
+    if (flaw) throw agentFailures.badResult(`checkpoint${flaw.path}: ${flaw.message}`);
+  }
+  return read.wait;
+}
+
+function isObject(value: Json): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 async function followStream(
   body: AsyncIterable<Uint8Array>,
   format: StreamFormat,
   maxResultBytes: number,
-  batcher: ReportBatcher,
-): Promise<Json> {
+  { batcher, report }: Reporting,
+): Promise<AgentAnswer> {
   try {
     for await (const frame of readFrames(body, format, maxResultBytes)) {
       switch (frame.kind) {
@@ -62,8 +98,15 @@ async function followStream(
           await batcher.add(frame.report);
           break;
         case 'result':
-          return frame.result;
+          return { kind: 'result', result: checkResult(frame.result, maxResultBytes) };
+        case 'waiting': {
+          const wait = checkWait(frame.wait, frame.checkpoint);
+          await batcher.end();
+          return await endTurn(wait, frame.checkpoint, report);
+        }
         case 'error':
+          if (frame.partialResult !== undefined)
+            await batcher.add({ type: 'other', name: 'partial_result', data: { data: frame.partialResult } });
           throw agentFailures.ofFrame(frame);
       }
     }

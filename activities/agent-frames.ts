@@ -5,11 +5,12 @@ import { other, readReport } from '../common/reports.ts';
 import type { AgentReport, Json, JsonObject } from '../workflows/execution.ts';
 import { agentFailures } from './agent-failure.ts';
 
-/** One frame of a streamed answer: a report, the result, or an error. */
+/** One frame of a streamed answer: a report, or the last one, which is a result, a question or an error. */
 export type Frame =
   | { kind: 'report'; report: AgentReport }
   | { kind: 'result'; result: Json }
-  | { kind: 'error'; error: string; retryable: boolean; details?: Json };
+  | { kind: 'waiting'; wait: JsonObject; checkpoint?: Json }
+  | { kind: 'error'; error: string; retryable: boolean; details?: Json; partialResult?: Json };
 
 export type StreamFormat = 'ndjson' | 'sse';
 
@@ -91,6 +92,10 @@ function toFrame(event: string | undefined, text: string): Frame {
   switch (name) {
     case 'result':
       return { kind: 'result', result: fields.result ?? null };
+    case 'waiting': {
+      const { type: _, checkpoint, ...wait } = fields;
+      return { kind: 'waiting', wait, ...(checkpoint !== undefined && { checkpoint }) };
+    }
     case 'error':
       return {
         kind: 'error',
@@ -98,6 +103,10 @@ function toFrame(event: string | undefined, text: string): Frame {
         retryable: fields.retryable === true,
         ...(fields.error_details !== undefined &&
           !findJsonFlaw(fields.error_details, { text: false }) && { details: fields.error_details }),
+        ...(fields.partial_result !== undefined &&
+          !readReport('partial_result', { data: fields.partial_result }).flaw && {
+            partialResult: fields.partial_result,
+          }),
       };
     default:
       return { kind: 'report', report: readReport(name, fields).report };

@@ -2,7 +2,8 @@ import { request } from 'undici';
 import type { Dispatcher } from 'undici';
 import type { AgentNode, AgentNodeDirectory } from '../common/agent-nodes.ts';
 import type { AgentCall } from '../workflows/contract.ts';
-import type { Target } from '../workflows/execution.ts';
+import type { JsonObject, Target } from '../workflows/execution.ts';
+import { answerView, messageView } from '../common/steering-view.ts';
 import { agentFailures } from './agent-failure.ts';
 
 export interface AgentRequestDeps {
@@ -43,7 +44,7 @@ export function sendAgentRequest(deps: AgentRequestDeps, call: AgentCall, attemp
       dispatcher: deps.http,
       method: 'POST',
       headers: callHeaders(call, node, deps.publicUrl, attempt),
-      body: JSON.stringify(call.input),
+      body: JSON.stringify(bodyOf(call)),
       signal,
     });
   }
@@ -55,12 +56,21 @@ export function sendAgentRequest(deps: AgentRequestDeps, call: AgentCall, attemp
   };
 }
 
+/** The input, or what an agent goes on with after it had asked. */
+function bodyOf({ input, continuation }: AgentCall): JsonObject {
+  if (!continuation) return input;
+  const { turn, checkpoint = null, answer, messages } = continuation;
+  return { input, turn, checkpoint, answer: answerView(answer), messages: messages.map(messageView) };
+}
+
 function agentUrl(node: AgentNode, target: Target): string {
   return `${node.url}/${target.type === 'skill' ? 'skills' : 'reasoners'}/${target.name}`;
 }
 
 /** AgentField's headers, and ours: the attempt number and where callbacks go. */
 function callHeaders(call: AgentCall, node: AgentNode, publicUrl: string, attempt: number): Record<string, string> {
+  const execution = `${publicUrl}/api/v1/executions/${call.executionId}`;
+  const turn = call.continuation?.turn;
   return {
     ...node.headers,
     'content-type': 'application/json',
@@ -73,7 +83,9 @@ function callHeaders(call: AgentCall, node: AgentNode, publicUrl: string, attemp
     ...(call.sessionId !== undefined && { 'x-session-id': call.sessionId }),
     ...(call.actorId !== undefined && { 'x-actor-id': call.actorId }),
     'perdure-attempt': String(attempt),
-    'perdure-callback-url': `${publicUrl}/api/v1/executions/${call.executionId}/status`,
-    'perdure-events-url': `${publicUrl}/api/v1/executions/${call.executionId}/events`,
+    // The body has what the agent goes on with then, and its input in it.
+    ...(turn !== undefined && { 'perdure-turn': String(turn) }),
+    'perdure-callback-url': `${execution}/status${turn === undefined ? '' : `?turn=${turn}`}`,
+    'perdure-events-url': `${execution}/events`,
   };
 }

@@ -1,14 +1,15 @@
-import { CancelledFailure, Context, log } from '@temporalio/activity';
+import { ApplicationFailure, CancelledFailure, Context, log } from '@temporalio/activity';
 import { agentReportSignal } from '../workflows/contract.ts';
 import type {
   Activities,
   AgentAnswer,
   AgentCall,
   CallDeclined,
+  CallHandedBack,
   CallInFlight,
   FirstAgentCall,
 } from '../workflows/contract.ts';
-import type { AgentReport } from '../workflows/execution.ts';
+import type { AgentFailure, AgentReport } from '../workflows/execution.ts';
 import { readAnswer } from './agent-answer.ts';
 import type { ReadAnswer } from './agent-answer.ts';
 import { agentFailures } from './agent-failure.ts';
@@ -17,11 +18,13 @@ import type { AgentRequestDeps } from './agent-request.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import type { HeldCalls, OpenCall } from './held-calls.ts';
 import { createPace } from './pace.ts';
-import { isCallbackRecorded } from './recorded-callback.ts';
+import { signalsSinceScheduled } from './recorded-signals.ts';
 import { createReportBatcher, maxReportedBytes } from './report-batcher.ts';
 
 /** Why Temporal cancels an activity whose limit has passed. */
 const TIMED_OUT = 'TIMED_OUT';
+/** An activity that is taken up at once is not older than this. */
+const WAITED_MS = 1_000;
 
 export interface CallAgentDeps extends AgentRequestDeps {
   maxResultBytes: number;
@@ -55,9 +58,17 @@ export function createCallAgent(
     if (known) return followToEnd(executionId, known);
     if (mustBeHeld) throw agentFailures.workerDied();
     const number = attemptsBefore + attempt;
+    const recorded = number > 1 || hasWaited() ? await signalsSinceScheduled(Context.current()) : undefined;
     // An agent whose word is recorded is not called again, also where the workflow has not heard it yet.
-    if (number > 1 && (await isCallbackRecorded(Context.current()))) return { kind: 'accepted' };
-    return finish(open(call, number));
+    if (recorded?.isCalledBack) return { kind: 'accepted' };
+    if (recorded?.isHeld) return { kind: 'handed-back', attempts: number - 1 };
+    try {
+      return await finish(open(call, number));
+    } catch (err) {
+      const handedBack = handBack(err, number, call.retryUntil);
+      if (handedBack) return handedBack;
+      throw err;
+    }
   }
 
   async function beginAgentCall(call: FirstAgentCall): Promise<AgentAnswer | CallInFlight | CallDeclined> {
@@ -102,6 +113,29 @@ export function createCallAgent(
   return { callAgent, beginAgentCall, followAgentCall };
 }
 
+/** Whether there was no slot for this activity for a while, in which the execution may have been paused. */
+function hasWaited(): boolean {
+  return Date.now() - Context.current().info.currentAttemptScheduledTimestampMs > WAITED_MS;
+}
+
+/** A failure after which the agent would be called again too late: the workflow knows whether it really is. */
+function handBack(err: unknown, attempts: number, retryUntil: string | undefined): CallHandedBack | undefined {
+  if (retryUntil === undefined || !(err instanceof ApplicationFailure) || err.nonRetryable) return undefined;
+  const [failure, nextRetryDelayMs] = (err.details ?? []) as [AgentFailure?, number?];
+  const retryDelayMs = nextRetryDelayMs ?? delayBeforeRetry();
+  const isInTime = Date.now() + retryDelayMs < Date.parse(retryUntil);
+  return failure && !isInTime ? { kind: 'handed-back', attempts, failure, retryDelayMs } : undefined;
+}
+
+/** What Temporal makes of the retry policy of the activity at hand. */
+function delayBeforeRetry(): number {
+  const { attempt, retryPolicy = {} } = Context.current().info;
+  const { initialInterval, backoffCoefficient = 2, maximumInterval } = retryPolicy;
+  // The SDK gives numbers, of milliseconds, for what may be set as text.
+  const delayMs = Number(initialInterval ?? 1_000) * backoffCoefficient ** (attempt - 1);
+  return Math.min(delayMs, Number(maximumInterval ?? Infinity));
+}
+
 /**
  * The answer if it comes in time. A cancelled activity leaves the call alone: mostly its workflow task is to be done
  * over, and wants to find it.
@@ -126,7 +160,9 @@ async function finish({ attempt, answer, abort, toFailure }: OpenCall): Promise<
   try {
     const read = await answer;
     if (read.kind !== 'stream') return read;
-    return await read.follow(createReportBatcher(reportToWorkflow(context), maxReportedBytes(attempt)));
+    const report = reportToWorkflow(context);
+    const batcher = createReportBatcher((reports) => report(reports).catch(warn), maxReportedBytes(attempt));
+    return await read.follow({ batcher, report });
   } catch (err) {
     if (context.cancellationSignal.aborted) return await context.cancelled;
     throw toFailure(err);
@@ -139,9 +175,10 @@ function reportToWorkflow({ client, info }: Context): (reports: AgentReport[]) =
   const { workflowId, runId } = info.workflowExecution ?? {};
   if (workflowId === undefined) throw new Error('the agent was not called by a workflow');
   const execution = client.workflow.getHandle(workflowId, runId);
-  return (reports) =>
-    execution.signal(agentReportSignal, reports).catch((err: unknown) => {
-      // The agent's work matters more than the news of it.
-      log.warn('reports of the agent could not be recorded', { count: reports.length, error: String(err) });
-    });
+  return (reports) => execution.signal(agentReportSignal, reports);
+}
+
+/** The agent's work matters more than the news of it. */
+function warn(err: unknown): void {
+  log.warn('reports of the agent could not be recorded', { error: String(err) });
 }

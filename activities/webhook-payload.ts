@@ -33,6 +33,7 @@ export function webhookPayload({ executionId, runId, target, outcome }: WebhookD
           error_message: outcome.error,
           error_category: outcome.category,
           ...(outcome.errorDetails !== undefined && { error_details: outcome.errorDetails }),
+          ...(outcome.partialResult !== undefined && { partial_result: outcome.partialResult }),
         }),
     duration_ms: outcome.durationMs,
     started_at: outcome.startedAt ?? null,

@@ -1,7 +1,8 @@
 import { clip } from '../common/clip.ts';
 import { findJsonFlaw } from '../common/json.ts';
-import { progressReport } from '../common/reports.ts';
-import type { AgentReport, Ending, ExecutionStatus, Json } from '../workflows/execution.ts';
+import { progressReport, readReport } from '../common/reports.ts';
+import { readWaitRequest } from '../common/wait-request.ts';
+import type { AgentReport, Ending, ExecutionStatus, Json, WaitRequest } from '../workflows/execution.ts';
 import { isTerminal } from '../workflows/execution.ts';
 import { ApiError } from './errors.ts';
 import { invalid } from './json-body.ts';
@@ -26,7 +27,11 @@ const STATUS_OF_WORD = new Map<string, ExecutionStatus>(
 const MAX_ERROR_TEXT = 4096;
 const MAX_ERROR_DETAILS_BYTES = 64 * 1024;
 
-export type CallbackMeaning = { kind: 'report'; report: AgentReport } | { kind: 'ending'; ending: Ending };
+/** `reports` go before the last word that they come with. */
+export type CallbackMeaning =
+  | { kind: 'report'; report: AgentReport }
+  | { kind: 'ending'; ending: Ending; reports: AgentReport[] }
+  | { kind: 'waiting'; wait: WaitRequest; reports: AgentReport[] };
 
 /** What an agent's callback says. Fields that are not ours are ignored. */
 export function readCallback(body: unknown, maxResultBytes: number): CallbackMeaning {
@@ -39,12 +44,31 @@ export function readCallback(body: unknown, maxResultBytes: number): CallbackMea
     throw new ApiError('invalid_request', 'unsupported status', {
       errors: [{ path: '$.status', message: 'unsupported status' }],
     });
+  if (status === 'waiting' && fields.waiting !== undefined && fields.waiting !== null) return endOfTurn(fields);
   if (!isTerminal(status)) {
     const report = progressReport({ ...fields, status, progress_pct: fields.progress_pct ?? fields.progress });
     return { kind: 'report', report };
   }
-  if (status === 'succeeded') return { kind: 'ending', ending: success(fields.result ?? null, maxResultBytes) };
-  return { kind: 'ending', ending: failure(status, fields) };
+  if (status === 'succeeded')
+    return { kind: 'ending', ending: success(fields.result ?? null, maxResultBytes), reports: [] };
+  return { kind: 'ending', ending: failure(status, fields), reports: kept('partial_result', fields.partial_result) };
+}
+
+/** The agent ends its turn with a question. What is wrong with it is told: nothing is lost yet. */
+function endOfTurn(fields: Record<string, Json | undefined>): CallbackMeaning {
+  const read = readWaitRequest(fields.waiting);
+  if ('flaw' in read) throw invalid([{ path: `$.waiting${read.flaw.path}`, message: read.flaw.message }]);
+  const { checkpoint } = fields;
+  const flaw = checkpoint === undefined ? undefined : readReport('checkpoint', { data: checkpoint }).flaw;
+  if (flaw) throw invalid([{ path: `$.checkpoint${flaw.path}`, message: flaw.message }]);
+  return { kind: 'waiting', wait: read.wait, reports: kept('checkpoint', checkpoint) };
+}
+
+/** What an agent leaves behind; where it is too much, its last word counts all the same. */
+function kept(name: 'checkpoint' | 'partial_result', data: Json | undefined): AgentReport[] {
+  if (data === undefined) return [];
+  const { report, flaw } = readReport(name, { data });
+  return flaw ? [] : [report];
 }
 
 /** How an execution ends whose agent sent more than can be kept. */

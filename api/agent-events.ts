@@ -2,7 +2,7 @@ import { readReport } from '../common/reports.ts';
 import type { AgentReport, JsonObject } from '../workflows/execution.ts';
 import { OWN_KINDS } from './event-view.ts';
 import { check, invalid } from './json-body.ts';
-import { agentEvent, agentEventList } from './schemas.ts';
+import { agentEvent, agentEventList } from './steering-schemas.ts';
 
 /** Names that an event may not have: those of our own entries, and those of an agent's last word in a stream. */
 const RESERVED = new Set<string>([...OWN_KINDS, 'result', 'error']);

@@ -9,6 +9,8 @@ import { eventRoutes } from './routes/events.ts';
 import { executeRoutes } from './routes/execute.ts';
 import { executionRoutes } from './routes/executions.ts';
 import { healthRoutes } from './routes/health.ts';
+import { runRoutes } from './routes/runs.ts';
+import { steeringRoutes } from './routes/steering.ts';
 import { uiRoutes } from './routes/ui.ts';
 
 /** The whole HTTP surface, without a port: tests and `main.ts` bind it. */
@@ -29,6 +31,8 @@ export function createApp(deps: AppDeps): Hono {
   app.route('/api/v1', executeRoutes(deps));
   app.route('/api/v1', executionRoutes(deps));
   app.route('/api/v1', eventRoutes(deps));
+  app.route('/api/v1', runRoutes(deps));
+  app.route('/api/v1', steeringRoutes(deps));
 
   app.notFound((c) => {
     const allowed = methodsOf(app, c.req.path);

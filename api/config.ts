@@ -22,6 +22,8 @@ export interface ApiLimits {
   maxWatchers: number;
   /** Event streams that one process serves at the same time. */
   maxStreams: number;
+  /** Pause between looks for further executions of a run that is followed. */
+  runLookMs: number;
 }
 
 const HOUR_MS = 3_600_000;
@@ -34,10 +36,12 @@ const apiEnvironment = z.object({
   PERDURE_MAX_BODY_BYTES: wholeNumber(1024, 1800 * 1024).default(1024 * 1024),
   PERDURE_MAX_WATCHERS: wholeNumber(1, 100_000).default(1000),
   PERDURE_MAX_STREAMS: wholeNumber(1, 100_000).default(5000),
+  PERDURE_RUN_LOOK_MS: wholeNumber(100, 60_000).default(2000),
   PERDURE_AGENT_MAX_ATTEMPTS: wholeNumber(1, 1000).default(5),
   PERDURE_AGENT_RETRY_INITIAL_MS: wholeNumber(1, HOUR_MS).default(1000),
   PERDURE_AGENT_RETRY_MAX_MS: wholeNumber(1, HOUR_MS).default(60_000),
   PERDURE_AGENT_HEARTBEAT_TIMEOUT_MS: wholeNumber(300, HOUR_MS).default(10_000),
+  PERDURE_CANCEL_GRACE_MS: wholeNumber(0, HOUR_MS).default(10_000),
   PERDURE_AGENT_PATIENCE_MS: wholeNumber(0, 5_000).default(1000),
   PERDURE_WEBHOOK_MAX_ATTEMPTS: wholeNumber(1, 100).default(5),
   PERDURE_WEBHOOK_RETRY_INITIAL_MS: wholeNumber(1, HOUR_MS).default(5000),
@@ -61,6 +65,7 @@ export function loadApiConfig(env: NodeJS.ProcessEnv): ApiConfig {
       maxResultBytes: common.maxResultBytes,
       maxWatchers: read.PERDURE_MAX_WATCHERS,
       maxStreams: read.PERDURE_MAX_STREAMS,
+      runLookMs: read.PERDURE_RUN_LOOK_MS,
     },
     policy: {
       agent: {
@@ -78,6 +83,7 @@ export function loadApiConfig(env: NodeJS.ProcessEnv): ApiConfig {
         maximumIntervalMs: Math.max(read.PERDURE_WEBHOOK_RETRY_MAX_MS, read.PERDURE_WEBHOOK_RETRY_INITIAL_MS),
         attemptTimeoutMs: read.PERDURE_WEBHOOK_TIMEOUT_MS,
       },
+      cancelGraceMs: read.PERDURE_CANCEL_GRACE_MS,
     },
   };
 }

@@ -5,6 +5,9 @@ import { createApp } from './app.ts';
 import type { ApiConfig } from './config.ts';
 import { createExecutions } from './executions.ts';
 import { createHistories } from './histories.ts';
+import type { UpgradeHandler } from './server.ts';
+import { createSteerSocket } from './steer-socket.ts';
+import { createStreamSlots } from './stream-slots.ts';
 import type { TemporalConnections } from './temporal.ts';
 import { createWatchers } from './watchers.ts';
 import type { Watchers } from './watchers.ts';
@@ -15,7 +18,7 @@ export function createApi(
   { client, starter, following }: TemporalConnections,
   logger: Logger,
   closing: AbortSignal,
-): { app: Hono; watchers: Watchers } {
+): { app: Hono; watchers: Watchers; onUpgrade: UpgradeHandler } {
   // Every event stream listens to it.
   setMaxListeners(0, closing);
   const { taskQueue, agentNodes, sealer, policy, limits } = config;
@@ -33,7 +36,7 @@ export function createApi(
     watchers,
     patienceMs: policy.agent.patienceMs ?? 0,
   });
-  const app = createApp({
+  const deps = {
     client,
     taskQueue,
     executions,
@@ -43,7 +46,8 @@ export function createApi(
     limits,
     logger,
     temporalUiUrl: config.temporalUiUrl,
+    streamSlots: createStreamSlots(limits.maxStreams),
     closing,
-  });
-  return { app, watchers };
+  };
+  return { app: createApp(deps), watchers, onUpgrade: createSteerSocket(deps) };
 }

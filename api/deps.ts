@@ -4,6 +4,7 @@ import type { Logger } from '../common/logger.ts';
 import type { Sealer } from '../common/sealing.ts';
 import type { ExecutionPolicy } from '../workflows/contract.ts';
 import type { ApiLimits } from './config.ts';
+import type { StreamSlots } from './stream-slots.ts';
 import type { Executions } from './executions.ts';
 
 /** What the app is made of; `main.ts` and tests put it together. */
@@ -18,6 +19,7 @@ export interface AppDeps {
   logger: Logger;
   /** Base URL of the Temporal Web UI, for links to it. */
   temporalUiUrl?: string | undefined;
+  streamSlots: StreamSlots;
   /** Aborted when this process is about to stop: streams end, their clients go on at another replica. */
   closing: AbortSignal;
 }

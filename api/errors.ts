@@ -11,8 +11,10 @@ const STATUS_OF = {
   malformed_request: 400,
   invalid_target: 400,
   invalid_header: 400,
+  origin_not_allowed: 403,
   target_not_found: 404,
   execution_not_found: 404,
+  run_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
   request_timeout: 408,
@@ -21,12 +23,21 @@ const STATUS_OF = {
   execution_not_finished: 409,
   no_webhook: 409,
   delivery_in_progress: 409,
+  not_paused: 409,
+  not_waiting: 409,
+  context_changed: 409,
+  message_id_reused: 409,
+  turn_over: 409,
   too_many_deliveries: 409,
   body_too_large: 413,
   result_too_large: 413,
   expectation_failed: 417,
   idempotency_key_reused: 422,
+  patch_not_applicable: 422,
+  too_many_executions: 422,
+  websocket_required: 426,
   too_many_reports: 429,
+  too_many_messages: 429,
   headers_too_large: 431,
   internal_error: 500,
   temporal_misconfigured: 500,
@@ -52,17 +63,20 @@ export class ApiError extends Error {
   readonly errors: Flaw[] | undefined;
   readonly executionId: string | undefined;
   readonly retryAfterS: number | undefined;
+  /** Further members of the problem. */
+  readonly members: Record<string, unknown> | undefined;
 
   constructor(
     code: ErrorCode,
     detail: string,
-    more: { errors?: Flaw[]; executionId?: string; retryAfterS?: number } = {},
+    more: { errors?: Flaw[]; executionId?: string; retryAfterS?: number; members?: Record<string, unknown> } = {},
   ) {
     super(detail);
     this.code = code;
     this.errors = more.errors;
     this.executionId = more.executionId;
     this.retryAfterS = more.retryAfterS;
+    this.members = more.members;
   }
 }
 
@@ -79,7 +93,7 @@ export function errorHandler(logger: Logger) {
   };
 }
 
-function toApiError(err: unknown): ApiError {
+export function toApiError(err: unknown): ApiError {
   if (err instanceof ApiError) return err;
   if (isOutage(err))
     return new ApiError(
@@ -114,5 +128,6 @@ export function problemBody(err: ApiError, requestId: string) {
     ...(err.errors && { errors: err.errors }),
     ...(err.executionId !== undefined && { execution_id: err.executionId }),
     ...(TELLS_TO_STOP.has(err.code) && { control: 'cancel' }),
+    ...err.members,
   };
 }

@@ -1,11 +1,27 @@
 import { formatTarget } from '../workflows/execution.ts';
 import type { AgentReport } from '../workflows/execution.ts';
-import { attemptView, endView } from './execution-view.ts';
+import { answerView, messageView } from '../common/steering-view.ts';
+import { attemptView, endView, waitView } from './execution-view.ts';
 import type { LogRecord } from './log.ts';
 import type { LogEvent } from './schemas.ts';
 
 /** Kinds that only Perdure says. An agent that uses one of these names, or none that can be one, says `other`. */
-export const OWN_KINDS = ['queued', 'running', 'outcome', 'webhook.attempt', 'snapshot', 'end', 'other'] as const;
+export const OWN_KINDS = [
+  'queued',
+  'running',
+  'steer.accepted',
+  'paused',
+  'resumed',
+  'waiting',
+  'answered',
+  'context.rejected',
+  'cancelling',
+  'outcome',
+  'webhook.attempt',
+  'snapshot',
+  'end',
+  'other',
+] as const;
 
 const KIND = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -19,15 +35,38 @@ function contentOf(entry: LogRecord['entry']): Pick<LogEvent, 'kind' | 'data'> {
     case 'queued':
       return { kind: 'queued', data: { target: formatTarget(entry.target), type: entry.target.type } };
     case 'running':
-      return { kind: 'running', data: { lane: entry.lane } };
+      return { kind: 'running', data: { lane: entry.lane, ...(entry.turn !== undefined && { turn: entry.turn }) } };
     case 'report':
       return reportView(entry.report);
     case 'outcome':
       return { kind: 'outcome', data: { status: entry.outcome.status, ...endView(entry.outcome) } };
     case 'webhook-attempt':
       return { kind: 'webhook.attempt', data: attemptView(entry.attempt) };
+    case 'message':
+      return { kind: 'steer.accepted', data: messageView(entry.message) };
+    case 'receipt': {
+      const { id, status, step, reason } = entry.receipt;
+      return {
+        kind: `steer.${status}`,
+        data: { id, ...(step !== undefined && { step }), ...(reason !== undefined && { reason }) },
+      };
+    }
+    case 'context-rejected':
+      return { kind: 'context.rejected', data: entry.data };
+    case 'paused':
+    case 'resumed':
+      return { kind: entry.kind, data: { by: entry.by ?? null, reason: entry.reason ?? null } };
+    case 'waiting':
+      return { kind: 'waiting', data: waitView(entry.wait) };
+    case 'answered':
+      return { kind: 'answered', data: answerView(entry.answer) };
+    case 'cancelling':
+      return { kind: 'cancelling', data: { reason: entry.reason ?? null, grace_ms: entry.graceMs } };
     case 'callback':
-    case 'cancel-reason':
+    case 'pause':
+    case 'resume':
+    case 'answer':
+    case 'cancel-request':
       throw new Error(`${entry.kind} has no number`);
   }
 }

@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { notFound } from './executions.ts';
+import { notFound } from './signalling.ts';
 import { isExecutionId } from './ids.ts';
 
 /** The id in the path of a request. Throws `execution_not_found` where it cannot be one. */

@@ -1,11 +1,14 @@
-import type { Outcome, WebhookAttempt } from '../workflows/execution.ts';
+import { messageView } from '../common/steering-view.ts';
+import type { OpenWait, Outcome, WebhookAttempt } from '../workflows/execution.ts';
 import { formatTarget } from '../workflows/execution.ts';
+import { openMessages } from '../workflows/messages.ts';
+import type { TrackedMessage } from '../workflows/messages.ts';
 import { isOver } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import type { ActivityDetails } from './activity-details.ts';
 import type { Estimate } from './estimate.ts';
 import type { ReadState } from './pending.ts';
-import type { Execution } from './schemas.ts';
+import type { CONTROLS, Execution } from './schemas.ts';
 import { waitingOn } from './waiting-on.ts';
 
 /** States to JSON. The only place where an execution gets its wire names. */
@@ -51,6 +54,14 @@ export function executionView(state: ReadState, { details, estimate }: Surroundi
           cost_usd: state.usage.costUsd,
         }
       : null,
+    context_rev: state.context?.rev ?? 0,
+    turn: state.turn ?? 1,
+    cancelling: !outcome && state.isCancelling === true,
+    paused: state.paused
+      ? { since: state.paused.since, by: state.paused.by ?? null, reason: state.paused.reason ?? null }
+      : null,
+    waiting: state.waiting && !state.answer ? waitView(state.waiting) : null,
+    open_messages: openMessages(state.messages).length,
     ...endView(outcome),
     ...(outcome && outcome.status !== 'succeeded' && { checkpoint: state.checkpoint ?? null }),
     webhook_registered: state.webhook !== undefined,
@@ -69,6 +80,19 @@ export function endView(outcome: Outcome | undefined) {
     error: failure?.error ?? null,
     error_details: failure?.errorDetails ?? null,
     error_category: failure?.category ?? null,
+    ...(failure && { partial_result: failure.partialResult ?? null }),
+  };
+}
+
+/** What an agent waits to be told. */
+export function waitView({ kind, text, options, defaultAnswer, since, expiresAt }: OpenWait) {
+  return {
+    kind,
+    text,
+    options: options ?? null,
+    default: defaultAnswer ?? null,
+    since,
+    expires_at: expiresAt ?? null,
   };
 }
 
@@ -104,6 +128,7 @@ export function syncView(state: ExecutionState, outcome: Outcome) {
       error_category: failure.category,
       ...(failure.errorDetails !== undefined && { error_details: failure.errorDetails }),
       ...(typeof failure.errorDetails === 'string' && { details: failure.errorDetails }),
+      ...(failure.partialResult !== undefined && { partial_result: failure.partialResult }),
     }),
     duration_ms: outcome.durationMs,
     finished_at: outcome.completedAt,
@@ -111,14 +136,33 @@ export function syncView(state: ExecutionState, outcome: Outcome) {
   };
 }
 
+/** How far a message has come. */
+export function trackedView(executionId: string, { id, status, sequence }: TrackedMessage) {
+  return { execution_id: executionId, id, status, sequence };
+}
+
 /** What every answer to an agent's callback tells it. */
 export function directionsView(state: ExecutionState) {
   return {
     execution_id: state.executionId,
-    control: isOver(state) ? 'cancel' : 'continue',
-    messages: [],
+    control: controlOf(state),
+    // After its last word in a turn it gets them with the next.
+    messages: isTurnOver(state)
+      ? []
+      : openMessages(state.messages).flatMap(({ message }) => (message ? [messageView(message)] : [])),
+    context_rev: state.context?.rev ?? 0,
     sequence: state.sequence,
   };
+}
+
+function isTurnOver(state: ExecutionState): boolean {
+  return isOver(state) || state.callback !== undefined || state.waiting !== undefined;
+}
+
+function controlOf(state: ExecutionState): (typeof CONTROLS)[number] {
+  if (isOver(state) || state.isCancelling) return 'cancel';
+  const isInterrupted = openMessages(state.messages).some(({ interrupt }) => interrupt);
+  return state.paused || isInterrupted ? 'hold' : 'continue';
 }
 
 export function executionPath(executionId: string): string {
@@ -131,6 +175,9 @@ export function linksOf(executionId: string) {
     self,
     events: `${self}/events`,
     cancel: `${self}/cancel`,
+    messages: `${self}/messages`,
+    steer: `${self}/steer`,
+    context: `${self}/context`,
     status: `${self}/status`,
     redeliver: `${self}/webhook/redeliver`,
   };

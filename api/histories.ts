@@ -95,38 +95,45 @@ export function createHistories({ connection, namespace, converter }: HistoriesD
       if (isFirstPage && before?.runId !== undefined && before.sequence > after)
         for await (const part of logOfRun(executionId, after, before.runId))
           yield { ...part, isCaughtUp: false, isComplete: false };
-      const isCaughtUp = token.length === 0;
+      const nextRunId = projection.nextRunId();
+      const isCaughtUp = token.length === 0 && nextRunId === undefined;
       const newer = records.filter(({ sequence }) => sequence > after);
       yield { records: newer, isCaughtUp, isComplete: isCaughtUp && projection.isClosed() };
       records = [];
+      // A run that was asked for by its id is one that another has gone on from: who asked has that one.
+      if (nextRunId !== undefined && runId === undefined)
+        yield* logOfRun(executionId, Math.max(after, projection.state()?.sequence ?? 0));
     } while (token.length > 0);
+  }
+
+  async function readNow(executionId: string): ReturnType<Histories['readNow']> {
+    const projection = project(executionId);
+    let runId = '';
+    try {
+      let token = new Uint8Array();
+      do {
+        const { events, next } = await readPage(executionId, token);
+        for (const event of events) {
+          runId ||= event.workflowExecutionStartedEventAttributes?.originalExecutionRunId ?? '';
+          await projection.fold(event);
+        }
+        token = new Uint8Array(next);
+      } while (token.length > 0);
+    } catch (err) {
+      if (isNotFound(err)) return undefined;
+      throw err;
+    }
+    // It went on in another run while this one was read.
+    if (projection.nextRunId() !== undefined) return readNow(executionId);
+    const state = projection.state();
+    return state && { state, isClosed: projection.isClosed(), runId };
   }
 
   return {
     project,
     readPage,
     readLog: logOfRun,
-
-    readNow: async (executionId) => {
-      const projection = project(executionId);
-      let runId = '';
-      try {
-        let token = new Uint8Array();
-        do {
-          const { events, next } = await readPage(executionId, token);
-          for (const event of events) {
-            runId ||= event.workflowExecutionStartedEventAttributes?.originalExecutionRunId ?? '';
-            await projection.fold(event);
-          }
-          token = new Uint8Array(next);
-        } while (token.length > 0);
-      } catch (err) {
-        if (isNotFound(err)) return undefined;
-        throw err;
-      }
-      const state = projection.state();
-      return state && { state, isClosed: projection.isClosed(), runId };
-    },
+    readNow,
 
     waitForClose: async (started, { timeoutMs, signal }) => {
       // Not AbortSignal.any over AbortSignal.timeout: on Node 20 nothing keeps that timeout from being collected.

@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 
 const EXECUTION_ID = /^exec_[A-Za-z0-9_-]{8,64}$/;
+/** What can be asked of Temporal's visibility: visible ASCII characters but `"` and `\`. */
+export const RUN_ID = /^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
 
 /** `exec_` and 128 random bits. */
 export function newExecutionId(): string {

@@ -44,6 +44,11 @@ export function numberParameter(min: number, max: number) {
 export async function readJson(c: Context, { empty, asIs = false }: { empty?: unknown; asIs?: boolean } = {}) {
   const text = decodeUtf8(await readBytes(c));
   if (text.trim() === '' && empty !== undefined) return empty;
+  return parseJson(text, { asIs });
+}
+
+/** Throws what a body that is not JSON, or that clients may not send, is refused with. */
+export function parseJson(text: string, { asIs = false } = {}): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -38,7 +38,8 @@ const CLOCK_SKEW_MS = 60_000;
 export async function listExecutions(client: Client, filter: ListFilter): Promise<ListPage> {
   const { connection } = client as Client & { connection: Connection };
   return connection.withDeadline(Date.now() + DEADLINE_MS, async () => {
-    const conditions = conditionsOf(filter);
+    // An execution that has gone on in another Temporal run is listed by that one.
+    const conditions = [...conditionsOf(filter), `ExecutionStatus != "ContinuedAsNew"`];
     const before = filter.cursor === undefined ? undefined : parseCursor(filter.cursor);
     // Temporal cannot read times past the year 9999, and nothing starts later than its clock may be ahead of ours.
     const end = Math.min(before?.startedAtMs ?? Infinity, Date.now() + CLOCK_SKEW_MS);
@@ -62,7 +63,7 @@ const MAX_PAST = 100;
 /** How long the newest executions of a target took that succeeded, in milliseconds, the delivery of a webhook included. */
 export async function pastDurations(client: Client, target: string): Promise<number[]> {
   const durations: number[] = [];
-  const conditions = conditionsOf({ target, status: 'succeeded', limit: MAX_PAST });
+  const conditions = conditionsOf({ target, status: 'succeeded' });
   // SQL stores give the newest closed ones first.
   for await (const info of client.workflow.list({ query: conditions.join(' AND '), pageSize: MAX_PAST })) {
     if (info.closeTime) durations.push(info.closeTime.getTime() - info.startTime.getTime());
@@ -125,7 +126,8 @@ function toTime(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-function conditionsOf({ status, target, runId }: ListFilter): string[] {
+/** Of a query for executions; a closed Temporal run of one that goes on in another is a hit of its own. */
+export function conditionsOf({ status, target, runId }: Pick<ListFilter, 'status' | 'target' | 'runId'>): string[] {
   return [
     `WorkflowType = "executeTarget"`,
     ...(target === undefined ? [] : [`PerdureTarget = "${target}"`]),

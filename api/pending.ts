@@ -34,6 +34,14 @@ const DELIVERY: keyof Activities = 'deliverWebhook';
 /** An execution as readers of its history know it. */
 export interface ReadState extends ExecutionState {
   pending: Pending;
+  history: HistorySize;
+}
+
+/** How much there is of the Temporal run at hand. `signalBytes`: what signals have brought. */
+export interface HistorySize {
+  events: number;
+  signals: number;
+  signalBytes: number;
 }
 
 /** Keeps up with a history, event by event. */

@@ -1,22 +1,19 @@
 import type { LoadedDataConverter } from '@temporalio/common';
 import { defaultPayloadConverter } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
-import {
-  agentCallbackSignal,
-  agentReportSignal,
-  cancelReasonSignal,
-  webhookAttemptSignal,
-} from '../workflows/contract.ts';
 import type {
   Activities,
+  AgentCall,
   CancelNotice,
   ExecuteTargetInput,
   RedeliverWebhookInput,
   WebhookDelivery,
 } from '../workflows/contract.ts';
-import type { AgentCallback, AgentReport, Ending, Outcome, WebhookAttempt } from '../workflows/execution.ts';
-import { append, cancelledEnding, initialState, interruptedAttempt, outcomeOf } from '../workflows/state.ts';
+import type { Ending, OpenWait, Outcome, WebhookAttempt } from '../workflows/execution.ts';
+import { entriesOfSignal } from '../workflows/signals.ts';
+import { append, beginCall, cancelledEnding, initialState, interruptedAttempt, outcomeOf } from '../workflows/state.ts';
 import type { ExecutionState, LogEntry } from '../workflows/state.ts';
+import { WAIT_MEMO } from '../workflows/wait-memo.ts';
 import { toIso } from './event-time.ts';
 import type { LogRecord } from './log.ts';
 import { createPendingTracker } from './pending.ts';
@@ -24,6 +21,7 @@ import type { ReadState } from './pending.ts';
 
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 type Payloads = temporal.api.common.v1.IPayloads;
+type Modified = temporal.api.history.v1.IWorkflowPropertiesModifiedEventAttributes;
 type Terminated = temporal.api.history.v1.IWorkflowExecutionTerminatedEventAttributes;
 type Failure = temporal.api.failure.v1.IFailure;
 
@@ -41,6 +39,8 @@ export interface Projection {
   /** Undefined until the first event was folded. */
   state: () => ReadState | undefined;
   isClosed: () => boolean;
+  /** The Temporal run in which the execution goes on, once this one was left for its length. */
+  nextRunId: () => string | undefined;
   /** Where the log begins: number of the last entry before this run, and the run that has it. */
   before: () => { sequence: number; runId?: string } | undefined;
   fold: (event: HistoryEvent) => Promise<void>;
@@ -59,6 +59,8 @@ export function createProjection(
   { from, onRecord }: ProjectionOptions = {},
 ): Projection {
   let isClosed = false;
+  let nextRunId: string | undefined;
+  const history = { events: 0, signals: 0, signalBytes: 0 };
   let before: { sequence: number; runId?: string } | undefined;
   let eventTime: HistoryEvent['eventTime'];
   const pending = createPendingTracker();
@@ -78,7 +80,7 @@ export function createProjection(
   }
 
   function withPending(known: ExecutionState): ReadState {
-    return { ...known, pending: pending.now() };
+    return { ...known, pending: pending.now(), history: { ...history } };
   }
 
   const record = (sequence: number, entry: LogRecord['entry']) => onRecord?.({ sequence, at: toIso(eventTime), entry });
@@ -90,38 +92,21 @@ export function createProjection(
       const read = await decode<RedeliverWebhookInput>(input);
       state = read && withPending(read.state);
       before = read && { sequence: read.state.sequence, ...(read.previousRunId && { runId: read.previousRunId }) };
-    } else {
-      before = { sequence: 0 };
-      const read = await decode<ExecuteTargetInput>(input);
-      state = read && withPending(initialState(executionId, read));
-      if (state) record(state.sequence, { kind: 'queued', target: state.target });
+      return;
     }
+    const read = await decode<ExecuteTargetInput>(input);
+    if (!read) return;
+    const { carried } = read;
+    before = carried ? { sequence: carried.state.sequence, runId: carried.previousRunId } : { sequence: 0 };
+    state = withPending(carried?.state ?? initialState(executionId, read));
+    if (!carried) record(state.sequence, { kind: 'queued', target: state.target });
   }
 
   async function signaled(into: ExecutionState, event: HistoryEvent): Promise<void> {
     const { signalName, input } = event.workflowExecutionSignaledEventAttributes ?? {};
-    switch (signalName) {
-      case agentReportSignal.name:
-        for (const report of (await decode<AgentReport[]>(input)) ?? []) add(into, { kind: 'report', report });
-        return;
-      case agentCallbackSignal.name: {
-        const callback = await decode<AgentCallback>(input);
-        if (callback) add(into, { kind: 'callback', callback });
-        return;
-      }
-      case cancelReasonSignal.name: {
-        const reason = await decode<string>(input);
-        if (reason !== undefined) add(into, { kind: 'cancel-reason', reason });
-        return;
-      }
-      case webhookAttemptSignal.name: {
-        const attempt = await decode<WebhookAttempt>(input);
-        if (attempt) add(into, { kind: 'webhook-attempt', attempt });
-        return;
-      }
-      default:
-        return;
-    }
+    history.signals += 1;
+    history.signalBytes += input?.payloads?.[0]?.data?.length ?? 0;
+    for (const entry of entriesOfSignal(signalName ?? '', await decode<unknown>(input))) add(into, entry);
   }
 
   async function activityScheduled(into: ExecutionState, event: HistoryEvent): Promise<void> {
@@ -129,9 +114,12 @@ export function createProjection(
     const name = activityType?.name as keyof Activities | undefined;
     switch (name) {
       case 'callAgent':
-      case 'followAgentCall':
-        add(into, { kind: 'running', at: firstTaskTime ?? workflowTime, lane: 'activity' });
-        return;
+      case 'followAgentCall': {
+        // Only a turn after a question has more to tell, and inputs may be large.
+        const isLaterTurn = into.waiting !== undefined || into.turn !== undefined;
+        const { continuation } = (isLaterTurn ? await decode<AgentCall>(input) : undefined) ?? {};
+        return beginCall(into, { at: workflowTime, lane: 'activity', ...(continuation && { continuation }) }, record);
+      }
       case 'deliverWebhook': {
         const delivery = await decode<WebhookDelivery>(input);
         if (!delivery) return;
@@ -141,13 +129,23 @@ export function createProjection(
       }
       case 'tellAgentCancelled': {
         const notice = into.outcome ? undefined : await decode<CancelNotice>(input);
-        if (notice) add(into, { kind: 'outcome', outcome: notice.outcome });
+        if (notice?.outcome) add(into, { kind: 'outcome', outcome: notice.outcome });
+        else if (notice) {
+          const { reason, graceMs = 0 } = notice;
+          add(into, { kind: 'cancelling', ...(reason !== undefined && { reason }), graceMs });
+        }
         return;
       }
       case 'beginAgentCall': // a local activity: it is recorded as a marker
       case undefined:
         return;
     }
+  }
+
+  async function memoChanged(into: ExecutionState, { upsertedMemo }: Modified): Promise<void> {
+    const payload = upsertedMemo?.fields?.[WAIT_MEMO];
+    const wait = payload && (await decode<OpenWait>({ payloads: [payload] }));
+    if (wait) add(into, { kind: 'waiting', wait });
   }
 
   /** A local activity leaves a marker when it is over, in the same task in which it was called. */
@@ -194,6 +192,7 @@ export function createProjection(
       end(into, { status: 'timeout', error: 'Workflow timeout', category: 'agent_timeout' }, at);
     } else {
       isClosed = false;
+      nextRunId = event.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? undefined;
     }
   }
 
@@ -204,6 +203,8 @@ export function createProjection(
     if (!state) return;
     if (event.markerRecordedEventAttributes) return markerRecorded(state, event);
     if (event.workflowExecutionSignaledEventAttributes) return signaled(state, event);
+    const modified = event.workflowPropertiesModifiedEventAttributes;
+    if (modified) return memoChanged(state, modified);
     if (event.activityTaskScheduledEventAttributes) return activityScheduled(state, event);
     const { activityTaskCompletedEventAttributes: completed, activityTaskFailedEventAttributes: failure } = event;
     if (completed)
@@ -218,12 +219,16 @@ export function createProjection(
   return {
     state: () => state,
     isClosed: () => isClosed,
+    nextRunId: () => nextRunId,
     before: () => before,
     fold: async (event) => {
       eventTime = event.eventTime;
+      history.events = Number(event.eventId ?? 0);
       pending.fold(event);
       await foldInto(event);
-      if (state) state.pending = pending.now();
+      if (!state) return;
+      state.pending = pending.now();
+      state.history = { ...history };
     },
   };
 }

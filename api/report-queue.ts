@@ -7,8 +7,11 @@ import type { AgentReport } from '../workflows/execution.ts';
  * answered before Temporal has taken what it brought.
  */
 export interface ReportQueue {
-  /** Resolves once Temporal has them; rejects as the signal does that they went out with. */
-  add: (executionId: string, reports: AgentReport[]) => Promise<void>;
+  /**
+   * Resolves once Temporal has them; rejects as the signal does that they went out with.
+   * @param atLeastMs pause that is to follow at least, see `pauseAfter`
+   */
+  add: (executionId: string, reports: AgentReport[], atLeastMs?: number) => Promise<void>;
 }
 
 /**
@@ -18,6 +21,19 @@ export interface ReportQueue {
 const FIRST_PAUSE_MS = 50;
 const PAUSE_GROWTH = 1.02;
 const MAX_PAUSE_MS = 1_000;
+/** From so many events on, pauses double with every so many more. */
+const LONG_HISTORY_EVENTS = 10_000;
+const DOUBLING_EVENTS = 2_500;
+
+/**
+ * The pause between signals that a history of so many events asks for, in milliseconds. A run that cannot be left,
+ * because a call of its agent is in flight, grows ever more slowly: with one signal a second and four events for each
+ * it is full after two weeks, see `MAX_SIGNALS`.
+ */
+export function pauseAfter(events: number): number {
+  return events < LONG_HISTORY_EVENTS ? 0 : MAX_PAUSE_MS * 2 ** ((events - LONG_HISTORY_EVENTS) / DOUBLING_EVENTS);
+}
+
 /** Of one signal: Temporal takes 2 MiB. */
 const MAX_BATCH_BYTES = 512 * 1024;
 /** An execution that is silent for so long starts over with the shortest pause. */
@@ -34,6 +50,7 @@ interface Queue {
   waiting: Waiting[];
   isSending: boolean;
   pauseMs: number;
+  atLeastMs: number;
   forget: NodeJS.Timeout | undefined;
 }
 
@@ -57,7 +74,7 @@ export function createReportQueue(
       } catch (err) {
         for (const { reject } of batch) reject(err);
       }
-      await sleep(queue.pauseMs, undefined, { ref: false });
+      await sleep(Math.max(queue.pauseMs, queue.atLeastMs), undefined, { ref: false });
       queue.pauseMs = Math.min(queue.pauseMs * PAUSE_GROWTH, MAX_PAUSE_MS);
     }
     queue.isSending = false;
@@ -65,14 +82,16 @@ export function createReportQueue(
   }
 
   return {
-    add: (executionId, reports) => {
+    add: (executionId, reports, atLeastMs = 0) => {
       const queue = queues.get(executionId) ?? {
         waiting: [],
         isSending: false,
         pauseMs: firstPauseMs,
+        atLeastMs,
         forget: undefined,
       };
       queues.set(executionId, queue);
+      queue.atLeastMs = atLeastMs;
       return new Promise((resolve, reject) => {
         queue.waiting.push({ reports, bytes: JSON.stringify(reports).length, resolve, reject });
         if (!queue.isSending) void drain(executionId, queue);

@@ -1,5 +1,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { z } from 'zod';
+import { waitRequest } from '../common/wait-request.ts';
+import { json, openWait } from './steering-schemas.ts';
 import { ESTIMATE_BASES } from './estimate.ts';
 import { EXECUTION_STATUSES, LANES, STEP_KINDS, TARGET_TYPES } from '../workflows/execution.ts';
 
@@ -18,7 +20,6 @@ const MAX_TIMEOUT_MS = 30 * 24 * 3_600_000;
 const RESERVED_HEADER =
   /^(host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|content-.*|webhook-.*|x-agentfield-.*)$/i;
 
-const json = z.json().meta({ id: 'Json', description: 'Any JSON value' });
 const jsonObject = z.record(z.string(), z.unknown());
 
 const webhookUrl = z
@@ -71,8 +72,6 @@ export const batchStatusRequest = z
   .strictObject({ execution_ids: z.array(z.string().max(256)).max(500) })
   .meta({ id: 'BatchStatusRequest' });
 
-export const cancelRequest = z.looseObject({ reason: z.string().max(1000).optional() }).meta({ id: 'CancelRequest' });
-
 /** Read by hand in `agent-callback.ts`: agents send much that is not ours, and nothing of it is refused. */
 export const statusCallback = z
   .looseObject({
@@ -87,6 +86,11 @@ export const statusCallback = z
     progress_pct: z.number().min(0).max(100).optional(),
     current_action: z.string().optional(),
     estimated_completion: z.iso.datetime({ offset: true }).optional(),
+    waiting: waitRequest
+      .optional()
+      .meta({ description: 'With status waiting: the turn is over until this is answered' }),
+    checkpoint: json.optional().meta({ description: 'With waiting: what to have again then' }),
+    partial_result: json.optional().meta({ description: 'With an end that is not success' }),
   })
   .meta({ id: 'StatusCallback' });
 
@@ -98,6 +102,9 @@ const links = z
     self: z.string(),
     events: z.string(),
     cancel: z.string(),
+    messages: z.string(),
+    steer: z.string().meta({ description: 'A WebSocket' }),
+    context: z.string(),
     status: z.string(),
     redeliver: z.string().optional(),
   })
@@ -113,6 +120,7 @@ export const syncAnswer = z
     error_message: z.string().optional(),
     error_category: z.string().optional(),
     error_details: json.optional(),
+    partial_result: json.optional(),
     details: z.string().optional(),
     duration_ms: z.int(),
     finished_at: timestamp,
@@ -199,7 +207,17 @@ export const execution = z
       .object({ input_tokens: z.number(), output_tokens: z.number(), cost_usd: z.number() })
       .nullable()
       .meta({ description: 'What the agent has reported to have used, summed up' }),
+    context_rev: z.int().meta({ description: "Revision of the agent's context; 0 when it shows none" }),
+    turn: z.int().meta({ description: 'How often the agent was given the word; more than 1 after a question' }),
+    cancelling: z.boolean().meta({ description: 'The agent was asked to come to an end, and may take a while' }),
+    paused: z
+      .object({ since: timestamp, by: z.string().nullable(), reason: z.string().nullable() })
+      .nullable()
+      .meta({ description: 'Who holds it' }),
+    waiting: openWait.nullable().meta({ description: 'What the agent wants to know before it goes on' }),
+    open_messages: z.int().meta({ description: 'Messages that the agent has not dealt with' }),
     checkpoint: json.optional().meta({ description: "The agent's last one, where the end is not success" }),
+    partial_result: json.optional().meta({ description: 'What there is of a result, where the end is not success' }),
     result: json,
     error: z.string().nullable(),
     error_details: json,
@@ -216,7 +234,7 @@ export const logEvent = z
     sequence: z.int().meta({ description: 'Number of the entry: 1, 2, 3 … without a gap. The SSE id' }),
     kind: z.string().meta({
       description:
-        'queued, running, progress, outcome, webhook.attempt; what else an agent says has the name that it gave. The SSE event',
+        'queued, running, progress, steer.*, paused, resumed, waiting, answered, cancelling, outcome, webhook.attempt; what else an agent says has the name that it gave. The SSE event',
     }),
     at: timestamp.meta({ description: 'When Temporal recorded it' }),
     data: z.record(z.string(), json),
@@ -224,34 +242,19 @@ export const logEvent = z
   .meta({ id: 'LogEvent' });
 export type LogEvent = z.infer<typeof logEvent>;
 
-export const agentEvent = z
-  .looseObject({
-    type: z
-      .string()
-      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ -')
-      .meta({ description: 'progress, step, note, artifact, checkpoint, usage, or a name of your own' }),
-    id: z
-      .string()
-      .regex(/^[\x21-\x7e]{1,128}$/, 'must be 1 to 128 visible ASCII characters')
-      .optional()
-      .meta({ description: 'Your own; the same one again says nothing new' }),
-  })
-  .meta({ id: 'AgentEvent' });
+/** The SSE id is a cursor here: numbers are those of an execution. */
+export const runLogEvent = z.object({ execution_id: executionId, ...logEvent.shape }).meta({ id: 'RunLogEvent' });
+export type RunLogEvent = z.infer<typeof runLogEvent>;
 
-export const agentEventList = z.strictObject({ events: z.array(agentEvent).min(1).max(500) });
-
-export const agentEvents = z
-  .union([agentEventList, agentEvent])
-  .meta({ id: 'AgentEvents', description: 'One event, or up to 500' });
-
-export const CONTROLS = ['continue', 'cancel'] as const;
+export const CONTROLS = ['continue', 'hold', 'cancel'] as const;
 
 /** What an agent must know next. */
 export const agentDirections = z
   .object({
     execution_id: executionId,
-    control: z.enum(CONTROLS).meta({ description: 'cancel: stop, nobody waits any more' }),
-    messages: z.array(json),
+    control: z.enum(CONTROLS).meta({ description: 'hold: stop until told otherwise; cancel: come to an end' }),
+    messages: z.array(json).meta({ description: 'Until you say of each what became of it' }),
+    context_rev: z.int(),
     sequence: z.int(),
   })
   .meta({ id: 'AgentDirections' });
@@ -264,6 +267,20 @@ export const logPage = z
     is_complete: z.boolean().meta({ description: 'Nothing more will be added, unless its webhook is sent again' }),
   })
   .meta({ id: 'LogPage' });
+
+export const runLogPage = z
+  .object({
+    events: z.array(runLogEvent),
+    next_after: z.string().meta({ description: 'What to pass as after to read on: how far each execution was read' }),
+    has_more: z.boolean().meta({ description: 'There are entries after these now' }),
+    is_complete: z
+      .boolean()
+      .meta({ description: 'The logs of all executions are complete, and none has joined the run since' }),
+  })
+  .meta({ id: 'RunLogPage' });
+
+export const pausedAnswer = execution.extend({ paused_at: timestamp.nullable() }).meta({ id: 'PausedAnswer' });
+export const resumedAnswer = execution.extend({ resumed_at: timestamp }).meta({ id: 'ResumedAnswer' });
 
 /** The execution, and what its agent must know next. */
 export const callbackAnswer = execution.extend(agentDirections.shape).meta({ id: 'CallbackAnswer' });
@@ -305,6 +322,8 @@ export const problemDetails = z
     request_id: z.string(),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
     execution_id: z.string().optional(),
+    rev: z.int().optional().meta({ description: "Revision of the agent's context, where another one was meant" }),
+    patches: z.array(json).optional().meta({ description: 'What has changed since the revision that was meant' }),
     control: z.literal('cancel').optional().meta({ description: 'To an agent whose execution is over: stop' }),
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details' });

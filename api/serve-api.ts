@@ -28,8 +28,13 @@ const LISTEN_FLAWS: Record<string, (config: ApiConfig) => string> = {
 export async function serveApi(config: ApiConfig, logger: Logger, starter?: Client): Promise<ServedApi> {
   const temporal = connectTemporal(config.temporal);
   const closing = new AbortController();
-  const { app, watchers } = createApi(config, { ...temporal, ...(starter && { starter }) }, logger, closing.signal);
-  const server = await listen(app, config).catch((err: NodeJS.ErrnoException) => {
+  const { app, watchers, onUpgrade } = createApi(
+    config,
+    { ...temporal, ...(starter && { starter }) },
+    logger,
+    closing.signal,
+  );
+  const server = await listen(app, config, onUpgrade).catch((err: NodeJS.ErrnoException) => {
     const flaw = LISTEN_FLAWS[err.code ?? '']?.(config);
     throw flaw === undefined ? err : new ConfigError(flaw);
   });

@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, STATUS_CODES } from 'node:http';
+import { createServer, IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { ApiError, PROBLEM_TYPE, problemBody } from './errors.ts';
+
+/** Takes over a connection whose client asks for another protocol (RFC 9110, 7.8). */
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 export interface Listening {
   port: number;
@@ -20,11 +23,33 @@ const MAX_HEADER_BYTES = 32 * 1024;
 /** How often Node looks for those; its own preset would let them have 30 s more. */
 const CHECK_TIMEOUTS_MS = 1_000;
 
+/**
+ * Node hands every request that offers another protocol to who listens for that. Some clients offer `h2c` with each
+ * request (Java's does): only what asks for a WebSocket is taken as an offer, all else as the request that it is.
+ */
+class Request extends IncomingMessage {
+  #isUpgrade = false;
+
+  get upgrade(): boolean {
+    return this.#isUpgrade && (this.method === 'CONNECT' || this.headers.upgrade?.toLowerCase() === 'websocket');
+  }
+
+  set upgrade(isUpgrade: boolean | null) {
+    // Node's own constructor sets it before there is a field.
+    if (#isUpgrade in this) this.#isUpgrade = isUpgrade === true;
+  }
+}
+
 /** Listens; resolves when the port is bound, rejects when it cannot be. */
-export function listen(app: Hono, { host, port }: { host: string; port: number }): Promise<Listening> {
+export function listen(
+  app: Hono,
+  { host, port }: { host: string; port: number },
+  onUpgrade?: UpgradeHandler,
+): Promise<Listening> {
   return new Promise((resolve, reject) => {
     const answer = getRequestListener(app.fetch, { hostname: host, errorHandler: refuseUnservable });
     const options = {
+      IncomingMessage: Request,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: CHECK_TIMEOUTS_MS,
@@ -47,6 +72,7 @@ export function listen(app: Hono, { host, port }: { host: string; port: number }
     });
     server.on('checkExpectation', (_request, response: ServerResponse) => refuse(response, UNKNOWN_EXPECTATION));
     server.on('clientError', refuseUnreadable);
+    if (onUpgrade) server.on('upgrade', onUpgrade);
     server.once('error', reject);
     server.listen(port, host, () => {
       const { port: bound } = server.address() as AddressInfo;
@@ -88,7 +114,7 @@ function refuse(response: ServerResponse, refusal: ApiError): void {
 }
 
 /** A refusal that the app has no part in, in the shape of those of the app. */
-function toAnswer(refusal: ApiError): { status: number; headers: Record<string, string>; body: string } {
+export function toAnswer(refusal: ApiError): { status: number; headers: Record<string, string>; body: string } {
   const requestId = randomUUID();
   const problem = problemBody(refusal, requestId);
   const body = JSON.stringify(problem);

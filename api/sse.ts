@@ -4,10 +4,23 @@ import type { LogEvent } from './schemas.ts';
 
 /** How long a reader may take nothing before it is cut: what is written for it waits in memory. */
 const STALL_MS = 15_000;
+const RECONNECT_MS = 1_000;
+
+/** A stream begins with it: how long a client waits before it connects again. */
+export const RETRY = `retry: ${RECONNECT_MS}\n\n`;
+/** A comment, for when there is nothing to say. */
+export const HEARTBEAT = ': still here\n\n';
+/** The last event of a stream whose log is complete. */
+export const END = sseEvent('end', { kind: 'end' });
 
 /** Server-sent events (WHATWG HTML 9.2). JSON has no line breaks, so one `data:` line holds it. */
-export function sseEvent(kind: string, data: unknown, id?: number): string {
+export function sseEvent(kind: string, data: unknown, id?: number | string): string {
   return `${id === undefined ? '' : `id: ${id}\n`}event: ${kind}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** An event as it was made, or without its type. */
+export function typed(text: string, { isTyped }: { isTyped: boolean }): string {
+  return isTyped ? text : text.replace(/^event: .*\n/m, '');
 }
 
 const made = new WeakMap<LogRecord, { event: LogEvent; text: string }>();

@@ -9,6 +9,19 @@ const PASSING_MS = 1_000;
 /** Why an execution is not moving; null when it is over and everybody was told. */
 export function waitingOn(state: ExecutionState, pending: Pending, details?: ActivityDetails): WaitingOn | null {
   if (isOver(state)) return pending.delivery ? activityOf('webhook', pending.delivery.since, WEBHOOK, details) : null;
+  if (state.paused) {
+    const { since, by, reason } = state.paused;
+    return plain(
+      'human',
+      since,
+      `paused${by === undefined ? '' : ` by ${by}`}${reason === undefined ? '' : `: ${reason}`}`,
+    );
+  }
+  if (state.waiting && !state.answer) return plain('human', state.waiting.since, state.waiting.text);
+  if (state.isCancelling) {
+    const since = pending.progressAt ?? state.startedAt ?? state.createdAt;
+    return plain('agent', since, 'the agent was asked to cancel, and may take a while');
+  }
   if (pending.call) return activityOf('agent', pending.call.since, AGENT, details);
   const { task, accepted, pause } = pending;
   // A task comes and goes within milliseconds: only one that stays says what it waits for.

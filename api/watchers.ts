@@ -134,8 +134,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
     let retryMs = FIRST_RETRY_MS;
     while (!watcher.stop.signal.aborted) {
       try {
-        await followRun(executionId, watcher, () => (retryMs = FIRST_RETRY_MS));
-        return;
+        if (await followRun(executionId, watcher, () => (retryMs = FIRST_RETRY_MS))) return;
       } catch (err) {
         if (watcher.stop.signal.aborted || isAborted(err)) return;
         watcher.isCurrent = false;
@@ -152,8 +151,11 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
     }
   }
 
-  /** Follows a run to its close. After an outage it starts over: folding again gives the same numbers. */
-  async function followRun(executionId: string, watcher: Watcher, onProgress: () => void): Promise<void> {
+  /**
+   * Follows a run to its close. After an outage it starts over: folding again gives the same numbers.
+   * @returns whether the execution ends with it; else it goes on in another run
+   */
+  async function followRun(executionId: string, watcher: Watcher, onProgress: () => void): Promise<boolean> {
     const { projection, log } = projectWithLog(executionId);
     let token = new Uint8Array();
     do {
@@ -168,11 +170,13 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
       watcher.isCurrent = true;
       if (events.length > 0) notify(watcher);
     } while (token.length > 0);
+    if (projection.nextRunId() !== undefined) return false;
     // Nothing more will come of this run, but a redelivery through another replica may have started a further one:
     // what is known is good for a moment, however many ask.
     clearTimeout(watcher.linger);
     watcher.linger = setTimeout(() => drop(executionId, watcher), CLOSED_LINGER_MS);
     watcher.linger.unref();
+    return true;
   }
 
   async function read(executionId: string): Promise<ReadState | undefined> {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { OPEN_STATUSES, STEP_KINDS } from '../workflows/execution.ts';
 import type { AgentReport, Json, JsonObject } from '../workflows/execution.ts';
+import { MAX_PATCH_OPERATIONS } from '../workflows/json-patch.ts';
 import { clip } from './clip.ts';
 import { findJsonFlaw } from './json.ts';
 
@@ -23,6 +24,15 @@ const boundedData = z
   .json()
   .refine((data) => sizeOf(data) <= MAX_STEP_DATA_BYTES, `must not be larger than ${MAX_STEP_DATA_BYTES} bytes`)
   .optional();
+
+const pointer = z.string().max(1000);
+const patchOperation = z.union([
+  z.object({ op: z.enum(['add', 'replace', 'test']), path: pointer, value: z.json() }),
+  z.object({ op: z.literal('remove'), path: pointer }),
+  z.object({ op: z.enum(['move', 'copy']), from: pointer, path: pointer }),
+]);
+/** What became of a message, by its id. */
+const receipt = z.object({ message_id: z.string().max(128) });
 
 const KINDS = {
   step: z.object({
@@ -47,6 +57,15 @@ const KINDS = {
       'needs content or url, and not both',
     ),
   checkpoint: z.object({ data: z.json() }),
+  partial_result: z.object({ data: z.json() }),
+  'context.patch': z.object({
+    patch: z.array(patchOperation).min(1).max(MAX_PATCH_OPERATIONS),
+    rev: z.int().min(1).optional(),
+  }),
+  'steer.delivered': receipt,
+  'steer.applied': receipt.extend({ step: z.string().max(200).optional() }),
+  'steer.rejected': receipt.extend({ reason: z.string().max(MAX_TEXT) }),
+  'steer.superseded': receipt,
   usage: z.object({
     input_tokens: amount,
     output_tokens: amount,

@@ -35,8 +35,14 @@ export interface CallProgress {
   /** What is left of the execution's time; undefined: no limit. */
   remainingMs: () => number | undefined;
   onLane: (lane: Lane) => void;
+  /** The workflow is in its first task, in which the agent may be called at once. */
+  isFirstTask: boolean;
   /** Signals that have come so far. */
   signalCount: () => number;
+  /** It is paused, or was asked to cancel: no further call is to be made. */
+  isHeld: () => boolean;
+  /** The workflow keeps the execution's time limit itself. */
+  isLimitKept: boolean;
 }
 
 /**
@@ -47,14 +53,19 @@ export interface CallProgress {
 export async function callUntilAnswered(
   call: AgentCall,
   policy: AgentPolicy,
-  { remainingMs, onLane, signalCount }: CallProgress,
+  { isFirstTask, remainingMs, onLane, signalCount, isHeld, isLimitKept }: CallProgress,
 ): Promise<AgentAnswer> {
+  /** What Temporal is to hold an activity to. */
+  const activityLimitMs = () => (isLimitKept ? undefined : remainingMs());
   const byActivity = (more: Partial<AgentCall> = {}) => {
     onLane('activity');
-    return callByActivity({ ...call, ...more }, policy, remainingMs());
+    const leftMs = isLimitKept ? remainingMs() : undefined;
+    const retryUntil = leftMs === undefined ? undefined : new Date(Date.now() + leftMs).toISOString();
+    const activityCall = { ...call, ...more, ...(retryUntil !== undefined && { retryUntil }) };
+    return callByActivity(activityCall, policy, activityLimitMs());
   };
   const { patienceMs } = policy;
-  if (patienceMs === undefined) return byActivity();
+  if (patienceMs === undefined || !isFirstTask) return byActivity();
   let declined: CallDeclined;
   try {
     onLane('local');
@@ -63,13 +74,15 @@ export async function callUntilAnswered(
     const first = await beginCall({ ...call, patienceMs, isDoneOver }, remainingMs());
     if (first.kind === 'in-flight') {
       onLane('activity');
-      return await followCall(first, call, policy, remainingMs());
+      return await followCall(first, call, policy, activityLimitMs());
     }
     if (first.kind !== 'declined') return first;
     declined = first;
   } catch (err) {
     const pauseMs = pauseBeforeRetry(err, policy, remainingMs());
     if (pauseMs > 0) await sleep(pauseMs);
+    // A call that a worker may still hold is for the activity to find.
+    if (isHeld() && !isSilence(err)) return { kind: 'handed-back', attempts: 1 };
     return byActivity({ attemptsBefore: 1, ...(isSilence(err) && { mayBeHeld: true }) });
   }
   return byActivity(declined.mayHaveBeenMade ? { attemptsBefore: 1, mayBeHeld: true } : {});

@@ -5,7 +5,22 @@
  */
 import { defineQuery, defineSignal } from '@temporalio/workflow';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import type { AgentCallback, AgentReport, Json, JsonObject, Outcome, Target, WebhookAttempt } from './execution.ts';
+import type {
+  AgentCallback,
+  AgentFailure,
+  AgentReport,
+  Answer,
+  CancelRequest,
+  Json,
+  JsonObject,
+  Outcome,
+  PauseRequest,
+  ResumeRequest,
+  SteerMessage,
+  Target,
+  WaitRequest,
+  WebhookAttempt,
+} from './execution.ts';
 import type { ExecutionState } from './state.ts';
 
 export const DEFAULT_TASK_QUEUE = 'perdure';
@@ -37,6 +52,13 @@ export interface ExecutionPolicy {
     patienceMs?: number;
   };
   webhook: RetrySettings & { attemptTimeoutMs: number };
+  /**
+   * How long an agent that is asked to cancel may take to stop by itself. Unset in executions of before there was one:
+   * they end at once, and their calls have the time limit themselves, so that being paused does not stop it.
+   */
+  cancelGraceMs?: number;
+  /** Events of one Temporal run after which the execution goes on in another, as soon as no call is in flight. */
+  maxRunEvents?: number;
 }
 
 export interface RetrySettings {
@@ -67,6 +89,22 @@ export interface ExecuteTargetInput extends ExecutionContext {
   /** Keyed hash of the request, present when it came with an `Idempotency-Key`. */
   requestMac?: string;
   policy: ExecutionPolicy;
+  /** Present where this Temporal run carries on from another, whose history had become long. */
+  carried?: CarriedExecution;
+}
+
+/** An execution between two of its Temporal runs. */
+export interface CarriedExecution {
+  state: ExecutionState;
+  /** The Temporal run before, which has the older part of the log. */
+  previousRunId: string;
+  /** ISO 8601. */
+  firstRunStartedAt: string;
+  pausedMs: number;
+  /** The agent has said 202 in this turn. */
+  isAccepted: boolean;
+  /** What the turn begins with that is about to: it was held before its call. */
+  answer?: Answer;
 }
 
 /** Sends the webhook of a finished execution again, as a further Temporal run of the same workflow id. */
@@ -90,6 +128,21 @@ export interface AgentCall extends ExecutionContext {
   mayBeHeld?: true;
   /** No further call is allowed: one that is not held has failed. */
   mustBeHeld?: true;
+  /** The agent goes on after it had ended a turn to wait. */
+  continuation?: Continuation;
+  /**
+   * When the execution's time is over, as it looks when the call is scheduled, ISO 8601: a retry that would come later
+   * is left to the workflow.
+   */
+  retryUntil?: string;
+}
+
+/** What an agent gets that goes on: its turn is number 2 or later. */
+export interface Continuation {
+  turn: number;
+  checkpoint?: Json;
+  answer: Answer;
+  messages: SteerMessage[];
 }
 
 export interface FirstAgentCall extends AgentCall {
@@ -103,7 +156,21 @@ export interface FirstAgentCall extends AgentCall {
   isDoneOver: boolean;
 }
 
-export type AgentAnswer = { kind: 'result'; result: Json } | { kind: 'accepted' };
+export type AgentAnswer =
+  | { kind: 'result'; result: Json }
+  | { kind: 'accepted' }
+  | { kind: 'waiting'; wait: WaitRequest }
+  | CallHandedBack;
+
+/** The agent is to be called again, and it is for the workflow to say when. */
+export interface CallHandedBack {
+  kind: 'handed-back';
+  /** Calls so far. */
+  attempts: number;
+  /** Why the last one failed; unset where one was not made because the execution is paused. */
+  failure?: AgentFailure;
+  retryDelayMs?: number;
+}
 
 /** The agent takes its time; the worker that polls this task queue holds the call. */
 export interface CallInFlight {
@@ -120,8 +187,11 @@ export interface CallDeclined {
 export interface CancelNotice {
   executionId: string;
   target: Target;
-  /** Here so that the outcome is in history before the agent is told. */
-  outcome: Outcome;
+  /** Here so that the outcome is in history before the agent is told. Unset: it is asked to stop by itself. */
+  outcome?: Outcome;
+  reason?: string;
+  /** How long it has for that. */
+  graceMs?: number;
 }
 
 export interface WebhookDelivery {
@@ -154,7 +224,16 @@ export interface Activities {
 export const agentReportSignal = defineSignal<[AgentReport[]]>('agentReport');
 /** The outcome that an agent posted after it had answered 202. The first one counts. */
 export const agentCallbackSignal = defineSignal<[AgentCallback]>('agentCallback');
-/** Sent ahead of a cancel request, which cannot itself carry a text into workflow code. */
+/** Something that a person says to the agent. */
+export const steerSignal = defineSignal<[SteerMessage]>('steer');
+export const pauseSignal = defineSignal<[PauseRequest]>('pause');
+/** Lets an execution go on that is paused. */
+export const resumeSignal = defineSignal<[ResumeRequest]>('resume');
+/** Answers what an execution waits for. */
+export const answerSignal = defineSignal<[Answer]>('answer');
+/** Sent ahead of a cancel request, which cannot itself carry anything into workflow code. */
+export const cancelRequestSignal = defineSignal<[CancelRequest]>('cancelRequest');
+/** The same from API processes of before there was a grace. */
 export const cancelReasonSignal = defineSignal<[string]>('cancelReason');
 /** A failed attempt that Temporal will retry; the last one of a delivery rides on the activity's own end. */
 export const webhookAttemptSignal = defineSignal<[WebhookAttempt]>('webhookAttempt');

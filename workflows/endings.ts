@@ -7,6 +7,7 @@ import {
   TimeoutFailure,
   TimeoutType,
 } from '@temporalio/common';
+import type { CallHandedBack } from './contract.ts';
 import type { AgentFailure, Ending } from './execution.ts';
 
 /** The failure types in history, so that operators can filter by them in the Temporal Web UI. */
@@ -47,24 +48,39 @@ export class NoTimeLeft extends Error {
 
 /**
  * Turns the failure of `callAgent` into an ending. The activity has already decided what was worth retrying.
- * @param hasPassed whether so many milliseconds have passed since the execution began
+ * @param hasPassed whether the time limit has
  */
-export function endingOfFailure(
-  err: unknown,
-  timeoutMs: number | undefined,
-  hasPassed: (limitMs: number) => boolean,
-): Ending {
+export function endingOfFailure(err: unknown, timeoutMs: number | undefined, hasPassed: () => boolean): Ending {
   const cause = causeOf(err);
   // The last failure is why the agent was to be called again. The limit is why it was not.
-  if (timeoutMs !== undefined && (hadNoTimeLeft(err) || isNotStarted(cause)) && hasPassed(timeoutMs))
+  if (timeoutMs !== undefined && (hadNoTimeLeft(err) || isNotStarted(cause)) && hasPassed())
     return timeoutEnding(timeoutMs);
   if (cause instanceof TimeoutFailure) return endingOfTimeout(cause, timeoutMs);
   if (cause instanceof ApplicationFailure) {
     const [failure] = (cause.details ?? []) as [AgentFailure?];
-    if (failure) return { status: failure.category === 'agent_timeout' ? 'timeout' : 'failed', ...failure };
+    if (failure) return endingOfAgentFailure(failure);
   }
   const message = cause instanceof TemporalFailure || cause instanceof CancelledFailure ? cause.message : String(cause);
   return { status: 'failed', error: `Execution failed: ${message}`, category: 'internal_error' };
+}
+
+function endingOfAgentFailure(failure: AgentFailure): Ending {
+  return { status: failure.category === 'agent_timeout' ? 'timeout' : 'failed', ...failure };
+}
+
+/** Undefined where the agent is to be called again, as soon as it may. */
+export function endingOfHandedBack(
+  { attempts, failure, retryDelayMs = 0 }: CallHandedBack,
+  maximumAttempts: number,
+  remainingMs = Infinity,
+): Ending | undefined {
+  const mayBeCalled = attempts < maximumAttempts && retryDelayMs < remainingMs;
+  return failure && !mayBeCalled ? endingOfAgentFailure(failure) : undefined;
+}
+
+/** An agent wanted to know something, nobody said it in time, and it had no default. */
+export function unansweredEnding(): Ending {
+  return { status: 'timeout', error: 'Nobody answered in time', category: 'unanswered' };
 }
 
 function hadNoTimeLeft(err: unknown): boolean {

@@ -46,6 +46,7 @@ export const ERROR_CATEGORIES = [
   'bad_response',
   'result_too_large',
   'node_unavailable',
+  'unanswered',
   'cancelled',
   'terminated',
   'internal_error',
@@ -65,7 +66,7 @@ export interface AgentFailure {
 /** How an execution ended, before it is numbered and dated. */
 export type Ending =
   | { status: 'succeeded'; result: Json }
-  | ({ status: Exclude<TerminalStatus, 'succeeded'> } & AgentFailure);
+  | ({ status: Exclude<TerminalStatus, 'succeeded'>; partialResult?: Json } & AgentFailure);
 
 /** The one terminal outcome of an execution. Times are ISO 8601, UTC. */
 export type Outcome = Ending & {
@@ -109,8 +110,69 @@ export type AgentReport = { id?: string } & (
   | { type: 'other'; name: string; data: JsonObject }
 );
 
-/** The final word of an agent that had answered 202. */
-export type AgentCallback = Ending & {
+/** The last word of an agent in one turn, posted by callback. */
+export type AgentCallback = (Ending | ({ status: 'waiting' } & WaitRequest)) & {
   /** Tells callbacks apart when several race; made by the API. */
   callbackId: string;
 };
+
+export const WAIT_KINDS = ['question', 'approval'] as const;
+export type WaitKind = (typeof WAIT_KINDS)[number];
+
+/** What an agent that ends its turn wants to know from a person before it goes on. */
+export interface WaitRequest {
+  kind: WaitKind;
+  text: string;
+  /** What an approval may decide. */
+  options?: string[];
+  /** Counted from when the execution begins to wait. Unset: as long as the execution may take. */
+  expiresInMs?: number;
+  /** What counts as the answer when nobody gave one in time: one of the options of an approval. Unset: it ends. */
+  defaultAnswer?: Json;
+}
+
+/** A question that is open. Times are ISO 8601. */
+export interface OpenWait extends Omit<WaitRequest, 'expiresInMs'> {
+  since: string;
+  expiresAt?: string;
+}
+
+/** What a person said to an execution that waited; from a person's message alone, all of it is unset. */
+export interface Answer {
+  decision?: string;
+  data?: Json;
+  by?: string;
+  reason?: string;
+  /** Nobody said it: it is the agent's own default. */
+  isDefault?: true;
+}
+
+/** What somebody says to a working agent. Exactly one of `text` and `data` is set. */
+export interface SteerMessage {
+  id: string;
+  text?: string;
+  data?: Json;
+  /** The agent is to hold until it has dealt with this. */
+  interrupt?: true;
+  /** Revision of the agent's context that its sender had seen. */
+  ifRev?: number;
+  from?: string;
+}
+
+export const MESSAGE_STATUSES = ['accepted', 'delivered', 'applied', 'rejected', 'superseded'] as const;
+export type MessageStatus = (typeof MESSAGE_STATUSES)[number];
+
+export interface PauseRequest {
+  /** ISO 8601. */
+  at: string;
+  by?: string;
+  reason?: string;
+}
+
+export type ResumeRequest = Omit<PauseRequest, 'at'>;
+
+export interface CancelRequest {
+  reason?: string;
+  /** How long the agent may take to stop by itself, instead of what the policy says. */
+  graceMs?: number;
+}

@@ -2,21 +2,32 @@
  * The one reducer. The workflow folds what it does through it, the API folds the workflow's history through it,
  * so the `state` query, polls, sync answers and webhooks cannot disagree.
  */
-import type { ExecuteTargetInput, ExecutionContext, SealedWebhook } from './contract.ts';
+import type { Continuation, ExecuteTargetInput, ExecutionContext, SealedWebhook } from './contract.ts';
 import { isTerminal } from './execution.ts';
 import type {
   AgentCallback,
   AgentReport,
+  Answer,
+  CancelRequest,
   Ending,
   ExecutionStatus,
   Json,
   JsonObject,
   Lane,
+  OpenWait,
   Outcome,
+  PauseRequest,
+  ResumeRequest,
+  SteerMessage,
   StepKind,
   Target,
   WebhookAttempt,
 } from './execution.ts';
+import { applyReport, isKnown } from './agent-reports.ts';
+import type { PatchedDocument } from './json-patch.ts';
+import { openMessages } from './messages.ts';
+import type { Receipt, TrackedMessage } from './messages.ts';
+import { applyAnswer, applyMessage, applyPause, applyReceipt, applyResume, openStatusOf } from './steering.ts';
 
 export interface ExecutionState extends ExecutionContext {
   executionId: string;
@@ -35,6 +46,21 @@ export interface ExecutionState extends ExecutionContext {
   usage?: { inputTokens: number; outputTokens: number; costUsd: number };
   /** What the agent wants to have again when it goes on; each one replaces the one before. */
   checkpoint?: Json;
+  /** What there is of a result, should the execution not succeed; each one replaces the one before. */
+  partialResult?: Json;
+  /** What the agent shows of its memory, and how often that has been patched. */
+  context?: PatchedDocument & { rev: number };
+  /** How often the agent was given the word; unset: once. */
+  turn?: number;
+  /** The agent has ended its turn with a question. */
+  waiting?: OpenWait;
+  /** Somebody has answered, and the agent is about to get the word again. */
+  answer?: Answer;
+  /** A person holds the execution. */
+  paused?: { since: string; by?: string; reason?: string };
+  /** The agent was asked to cancel, and may take a while. */
+  isCancelling?: true;
+  messages?: TrackedMessage[];
   outcome?: Outcome;
   webhook?: SealedWebhook;
   webhookEvents: WebhookAttempt[];
@@ -43,16 +69,27 @@ export interface ExecutionState extends ExecutionContext {
   /** Not visible to clients: what decides races and retries. */
   callback?: AgentCallback;
   cancelReason?: string;
+  cancelGraceMs?: number;
   /** Ids of the newest events of the agent's. */
   eventIds?: string[];
   requestMac?: string;
 }
 
 export type LogEntry =
-  | { kind: 'running'; at: string; lane: Lane }
+  | { kind: 'running'; at: string; lane: Lane; turn?: number }
   | { kind: 'report'; report: AgentReport }
   | { kind: 'callback'; callback: AgentCallback }
-  | { kind: 'cancel-reason'; reason: string }
+  | { kind: 'message'; message: SteerMessage }
+  | { kind: 'receipt'; receipt: Receipt }
+  | { kind: 'context-rejected'; data: JsonObject }
+  | { kind: 'pause'; request: PauseRequest }
+  | { kind: 'resume'; request: ResumeRequest }
+  | { kind: 'answer'; answer: Answer }
+  | { kind: 'paused' | 'resumed'; by?: string; reason?: string }
+  | { kind: 'waiting'; wait: OpenWait }
+  | { kind: 'answered'; answer: Answer }
+  | { kind: 'cancel-request'; request: CancelRequest }
+  | { kind: 'cancelling'; reason?: string; graceMs: number }
   | { kind: 'outcome'; outcome: Outcome }
   | { kind: 'webhook-attempt'; attempt: WebhookAttempt };
 
@@ -83,85 +120,95 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
     state.sequence += 1;
     onNumbered?.(state.sequence, numbered);
   };
+  if (entry.kind === 'webhook-attempt') {
+    for (const attempt of newAttempts(state, entry.attempt)) {
+      state.webhookEvents.push(attempt);
+      number({ kind: 'webhook-attempt', attempt });
+    }
+    return;
+  }
+  if (state.outcome) return;
   switch (entry.kind) {
     case 'running':
-      if (state.outcome || state.lane === entry.lane) return;
-      if (state.startedAt === undefined) {
-        state.status = 'running';
-        state.startedAt = entry.at;
-      }
-      state.lane = entry.lane;
-      return number(entry);
+      return applyRunning(state, entry, number);
     case 'report':
-      if (state.outcome || isKnown(state, entry.report)) return;
-      number(entry);
-      return applyReport(state, entry.report);
+      if (!isKnown(state, entry.report)) applyReport(state, entry.report, number);
+      return;
     case 'callback':
       state.callback ??= entry.callback;
       return;
-    case 'cancel-reason':
-      state.cancelReason ??= entry.reason;
+    case 'message':
+      return applyMessage(state, entry.message, number);
+    case 'receipt':
+      return applyReceipt(state, entry.receipt, number);
+    case 'pause':
+      return applyPause(state, entry.request, number);
+    case 'resume':
+      return applyResume(state, entry.request, number);
+    case 'answer':
+      return applyAnswer(state, entry.answer, number);
+    case 'paused':
+    case 'resumed':
+    case 'answered':
+    case 'context-rejected':
+      // What others are recorded as.
       return;
+    case 'waiting':
+      delete state.callback;
+      state.waiting = entry.wait;
+      state.status = openStatusOf(state);
+      return number(entry);
+    case 'cancel-request': {
+      const { reason, graceMs } = entry.request;
+      if (reason !== undefined) state.cancelReason ??= reason;
+      if (graceMs !== undefined) state.cancelGraceMs = Math.min(graceMs, state.cancelGraceMs ?? Infinity);
+      return;
+    }
+    case 'cancelling':
+      state.isCancelling = true;
+      return number(entry);
     case 'outcome':
-      if (state.outcome) return;
+      for (const { id } of openMessages(state.messages))
+        applyReceipt(state, { id, status: 'rejected', reason: 'the execution has ended' }, number);
       state.outcome = entry.outcome;
       state.status = entry.outcome.status;
+      delete state.paused;
+      delete state.waiting;
       return number(entry);
-    case 'webhook-attempt':
-      for (const attempt of newAttempts(state, entry.attempt)) {
-        state.webhookEvents.push(attempt);
-        number({ kind: 'webhook-attempt', attempt });
-      }
-      return;
   }
 }
 
-/** How many event ids of an agent's are remembered. */
-const MAX_EVENT_IDS = 1000;
-
-/** Whether the agent has said that before; remembers it. */
-function isKnown(state: ExecutionState, { id }: AgentReport): boolean {
-  if (id === undefined) return false;
-  const ids = (state.eventIds ??= []);
-  if (ids.includes(id)) return true;
-  ids.push(id);
-  if (ids.length > MAX_EVENT_IDS) ids.shift();
-  return false;
+/** Folds in that a call of the agent is about to be made. */
+export function beginCall(
+  state: ExecutionState,
+  { at, lane, continuation }: { at: string; lane: Lane; continuation?: Continuation },
+  onNumbered?: OnNumbered,
+): void {
+  const fold = (entry: LogEntry) => append(state, entry, onNumbered);
+  const { answer, turn, messages = [] } = continuation ?? {};
+  if (answer?.isDefault) fold({ kind: 'answer', answer });
+  fold({ kind: 'running', at, lane, ...(turn !== undefined && { turn }) });
+  for (const { id } of messages) fold({ kind: 'receipt', receipt: { id, status: 'delivered' } });
 }
 
-function applyReport(state: ExecutionState, report: AgentReport): void {
-  if (report.type !== 'progress') return applyOther(state, report.name, report.data);
-  if (report.status !== undefined) state.status = report.status;
-  if (report.currentAction !== undefined) state.currentAction = report.currentAction;
-  if (report.progressPct !== undefined) state.progressPct = report.progressPct;
-  if (report.estimatedCompletion !== undefined) state.estimatedCompletion = report.estimatedCompletion;
-}
+/** Gives an entry its number. */
+export type Numbering = (entry: LogEntry) => void;
 
-function applyOther(state: ExecutionState, name: string, data: JsonObject): void {
-  switch (name) {
-    case 'step': {
-      const { kind, name: step, summary } = data as { kind: StepKind; name?: string; summary?: string };
-      state.lastStep = {
-        sequence: state.sequence,
-        kind,
-        ...(step !== undefined && { name: step }),
-        ...(summary !== undefined && { summary }),
-      };
-      return;
-    }
-    case 'usage': {
-      const { input_tokens = 0, output_tokens = 0, cost_usd = 0 } = data as Record<string, number>;
-      const { inputTokens, outputTokens, costUsd } = state.usage ?? { inputTokens: 0, outputTokens: 0, costUsd: 0 };
-      state.usage = {
-        inputTokens: inputTokens + input_tokens,
-        outputTokens: outputTokens + output_tokens,
-        costUsd: costUsd + cost_usd,
-      };
-      return;
-    }
-    case 'checkpoint':
-      state.checkpoint = data['data'] ?? null;
+function applyRunning(state: ExecutionState, entry: LogEntry & { kind: 'running' }, number: Numbering): void {
+  const { at, lane, turn = 1 } = entry;
+  if (state.lane === lane && turn === (state.turn ?? 1)) return;
+  if (state.startedAt === undefined) {
+    state.status = 'running';
+    state.startedAt = at;
   }
+  state.lane = lane;
+  if (turn > 1) {
+    state.turn = turn;
+    delete state.waiting;
+    delete state.answer;
+    state.status = openStatusOf(state);
+  }
+  number(entry);
 }
 
 /** A worker that dies in an attempt leaves a gap in the numbers: it is filled, so that the log stays complete. */
@@ -185,12 +232,15 @@ export function interruptedAttempt(attempt: number): WebhookAttempt {
 /** Dates and numbers an ending. `at` is ISO 8601. */
 export function outcomeOf(state: ExecutionState, ending: Ending, at: string): Outcome {
   const since = state.startedAt ?? state.createdAt;
+  const { partialResult } = state;
   return {
     ...ending,
+    ...(ending.status !== 'succeeded' && partialResult !== undefined && { partialResult }),
     ...(state.startedAt !== undefined && { startedAt: state.startedAt }),
     completedAt: at,
     durationMs: Math.max(0, Date.parse(at) - Date.parse(since)),
-    sequence: state.sequence + 1,
+    // Messages that the agent has not dealt with get a last entry before it.
+    sequence: state.sequence + openMessages(state.messages).length + 1,
   };
 }
 

@@ -5,17 +5,19 @@ import { EXECUTION_STATUSES } from '../../workflows/execution.ts';
 import { isOver } from '../../workflows/state.ts';
 import type { ExecutionState } from '../../workflows/state.ts';
 import { readCallback, tooLargeEnding } from '../agent-callback.ts';
+import type { CallbackMeaning } from '../agent-callback.ts';
 import type { ReadState } from '../pending.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
 import { directionsView, executionView, linksOf } from '../execution-view.ts';
-import { isExecutionId } from '../ids.ts';
+import { isExecutionId, RUN_ID } from '../ids.ts';
 import { executionIdOf } from '../execution-id.ts';
 import { jsonBody, numberParameter, queryOf, readBytes, readJson } from '../json-body.ts';
 import { listExecutions } from '../list.ts';
 import { mapLimited } from '../map-limited.ts';
 import { retryAfterOf } from '../retry-pace.ts';
-import { batchStatusRequest, cancelRequest } from '../schemas.ts';
+import { batchStatusRequest } from '../schemas.ts';
+import { cancelRequest } from '../steering-schemas.ts';
 
 const MAX_WAIT_S = 60;
 /** Histories read at the same time for one request. */
@@ -27,10 +29,7 @@ export const listQuery = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9_-]{1,128}\.[A-Za-z0-9_-]{1,128}$/, 'must read node.name')
     .optional(),
-  run_id: z
-    .string()
-    .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/, 'must be a run id')
-    .optional(),
+  run_id: z.string().regex(RUN_ID, 'must be a run id').optional(),
   since: z.iso.datetime({ offset: true }).optional(),
   limit: numberParameter(1, 100).default(20),
   cursor: z.string().max(400).optional(),
@@ -41,6 +40,16 @@ export const waitQuery = z.strictObject({
     .string()
     .regex(/^\d{1,6}$/, 'must be a number of seconds')
     .transform((text) => Math.min(Number(text), MAX_WAIT_S))
+    .optional(),
+});
+
+/** Which turn of the agent's ends; it stands in the callback URL from the second on. */
+export const callbackQuery = z.object({ turn: numberParameter(1, 1_000_000).optional() });
+
+export const cancelQuery = z.object({
+  terminate: z
+    .enum(['true', 'false'])
+    .transform((text) => text === 'true')
     .optional(),
 });
 
@@ -90,7 +99,10 @@ export function executionRoutes(deps: AppDeps): Hono {
   app.get('/executions/:id', async (c) => {
     const id = executionIdOf(c);
     const { wait } = queryOf(c, waitQuery);
-    if (c.req.header('Cache-Control')?.toLowerCase().includes('no-cache')) return show(c, await executions.query(id));
+    // By the Fetch standard a conditional request says no-cache too, and means nothing by it.
+    const isConditional = c.req.header('If-None-Match') !== undefined;
+    const asksWorkflow = c.req.header('Cache-Control')?.toLowerCase().includes('no-cache') === true;
+    if (asksWorkflow && !isConditional) return show(c, await executions.query(id));
     const state = await executions.get(id);
     if (wait === undefined || isOver(state)) return show(c, state);
 
@@ -116,22 +128,27 @@ export function executionRoutes(deps: AppDeps): Hono {
 
   app.post('/executions/:id/status', async (c) => {
     const id = executionIdOf(c);
-    const meaning = readCallback(await readJsonOrEnd(c, id), limits.maxResultBytes);
-    const state =
-      meaning.kind === 'report'
-        ? await executions.report(id, [meaning.report])
-        : await executions.callback(id, meaning.ending);
+    const { turn } = queryOf(c, callbackQuery);
+    const meaning = readCallback(await readJsonOrEnd(c, id, turn), limits.maxResultBytes);
+    const state = await record(id, meaning, turn);
     return c.json({ ...executionView(state), ...directionsView(state) });
   });
 
+  function record(id: string, meaning: CallbackMeaning, turn: number | undefined): Promise<ReadState> {
+    if (meaning.kind === 'report') return executions.report(id, [meaning.report]);
+    const { reports } = meaning;
+    const word = meaning.kind === 'ending' ? meaning.ending : { status: 'waiting' as const, ...meaning.wait };
+    return executions.callback(id, word, { turn, reports });
+  }
+
   /** An agent whose last word is too long has ended all the same: nobody must wait for it for ever. */
-  async function readJsonOrEnd(c: Context, id: string): Promise<unknown> {
+  async function readJsonOrEnd(c: Context, id: string, turn: number | undefined): Promise<unknown> {
     try {
       return await readJson(c, { asIs: true });
     } catch (err) {
       if (!(err instanceof ApiError) || err.code !== 'body_too_large') throw err;
       const { maxResultBytes } = limits;
-      await executions.callback(id, tooLargeEnding(maxResultBytes));
+      await executions.callback(id, tooLargeEnding(maxResultBytes), { turn });
       throw new ApiError(
         'result_too_large',
         `the result is larger than ${maxResultBytes} bytes; the execution failed`,
@@ -144,8 +161,13 @@ export function executionRoutes(deps: AppDeps): Hono {
 
   app.post('/executions/:id/cancel', async (c) => {
     const id = executionIdOf(c);
-    const { reason } = await jsonBody(c, cancelRequest, { empty: {} });
-    const state = await executions.cancel(id, reason);
+    const { terminate } = queryOf(c, cancelQuery);
+    const { reason, grace_ms } = await jsonBody(c, cancelRequest, { empty: {} });
+    const graceMs = terminate ? 0 : grace_ms;
+    const state = await executions.cancel(id, {
+      ...(reason !== undefined && { reason }),
+      ...(graceMs !== undefined && { graceMs }),
+    });
     return c.json(
       {
         execution_id: id,

@@ -13,7 +13,16 @@ const TYPES = {
   css: 'text/css; charset=utf-8',
   js: 'text/javascript; charset=utf-8',
 };
-const SCRIPTS = ['style.css', 'dom.js', 'execution.js', 'executions.js'] as const;
+const SCRIPTS = [
+  'style.css',
+  'dom.js',
+  'context.js',
+  'control.js',
+  'execution.js',
+  'executions.js',
+  'log.js',
+  'messages.js',
+] as const;
 
 /** The live pages: files of `ui/`, as they are, that use the API like any other client. */
 export function uiRoutes({ temporalUiUrl, client }: AppDeps): Hono {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { after, before, test } from 'node:test';
 import { acceptingAgent, isCallOf, isCancelOf } from '../support/agents.ts';
 import type { AcceptingAgent } from '../support/agents.ts';
@@ -127,4 +128,84 @@ test('a sync caller whose execution is cancelled gets 409 with the outcome', asy
   const { status, body } = await waiting;
   assert.equal(status, 409);
   assert.equal(body.status, 'cancelled');
+});
+
+test('an agent has a while to stop by itself, and what it leaves counts', async (t) => {
+  const receiver = await webhookReceiver(t, 204);
+  const own = await startSystem(t, { agentNodes: { slow: agent.url }, policy: { cancelGraceMs: 600_000 } });
+  const { body } = await own.post('/api/v1/execute/async/slow.work', { webhook: { url: receiver.url } });
+  const id = body.execution_id as string;
+  await agent.waitFor(1, isCallOf(id));
+  await own.post(`/api/v1/executions/${id}/events`, { type: 'step', kind: 'thought', name: 'half of it' });
+  await own.post(`/api/v1/executions/${id}/cancel`, { reason: 'enough' });
+  const [told] = await agent.waitFor(1, isCancelOf(id));
+  assert.deepEqual(JSON.parse(told?.body ?? '{}'), { reason: 'enough', grace_ms: 600_000 });
+  const asked = await own.post(`/api/v1/executions/${id}/events`, { events: [] });
+  assert.equal(asked.body.control, 'cancel');
+  assert.equal((await own.get(`/api/v1/executions/${id}`)).body.status, 'running');
+  await agent.report(id, { status: 'cancelled', error: 'stopped at half', partial_result: { pages: 6 } });
+  const view = await own.end(id);
+  assert.equal(view.status, 'cancelled');
+  assert.deepEqual(view.partial_result, { pages: 6 });
+  assert.equal(view.last_step.name, 'half of it');
+  const [delivery] = await receiver.waitFor(1);
+  assert.deepEqual((JSON.parse(delivery?.body ?? '{}') as { partial_result: unknown }).partial_result, { pages: 6 });
+  assert.equal(agent.received.filter(isCancelOf(id)).length, 1, 'it is told once');
+});
+
+test('an agent that was about to finish may do so in its grace', async (t) => {
+  const own = await startSystem(t, { agentNodes: { slow: agent.url }, policy: { cancelGraceMs: 600_000 } });
+  const id = (await own.post('/api/v1/execute/async/slow.work')).body.execution_id as string;
+  await agent.waitFor(1, isCallOf(id));
+  await own.post(`/api/v1/executions/${id}/cancel`);
+  await agent.waitFor(1, isCancelOf(id));
+  assert.equal((await agent.report(id, { status: 'succeeded', result: 'just in time' })).status, 200);
+  assert.equal((await own.end(id)).result, 'just in time');
+});
+
+test('terminate skips the grace, also in the middle of it, and grace_ms sets it', async (t) => {
+  const own = await startSystem(t, { agentNodes: { slow: agent.url }, policy: { cancelGraceMs: 600_000 } });
+  const begin = async () => {
+    const id = (await own.post('/api/v1/execute/async/slow.work')).body.execution_id as string;
+    await agent.waitFor(1, isCallOf(id));
+    await own.running(id);
+    return id;
+  };
+  const [first, second, third] = await Promise.all([begin(), begin(), begin()]);
+  await own.post(`/api/v1/executions/${first}/cancel?terminate=true`, { reason: 'now' });
+  assert.equal((await own.end(first)).error, 'Execution cancelled: now');
+  await own.post(`/api/v1/executions/${second}/cancel`, { reason: 'please' });
+  await agent.waitFor(1, isCancelOf(second));
+  assert.equal((await own.get(`/api/v1/executions/${second}`)).body.status, 'running');
+  await own.post(`/api/v1/executions/${second}/cancel?terminate=true`);
+  assert.equal((await own.end(second)).error, 'Execution cancelled: please');
+  await own.post(`/api/v1/executions/${third}/cancel`, { grace_ms: 1 });
+  assert.equal((await own.end(third)).status, 'cancelled');
+  const rogue = await agent.report(third, { status: 'running', current_action: 'I go on' });
+  assert.equal(rogue.status, 409);
+  assert.equal(rogue.body.control, 'cancel');
+  assert.equal((await own.post(`/api/v1/executions/${third}/cancel?terminate=yes`)).status, 400);
+  assert.equal((await own.post(`/api/v1/executions/${third}/cancel`, { grace_ms: -1 })).status, 400);
+});
+
+test('a streaming agent that ends itself when it is asked to is cancelled, with what it left', async (t) => {
+  const streaming = await httpServer(t, (request, response) => {
+    if (request.path.startsWith('/_internal/')) {
+      const partial = { type: 'error', error: 'cancelled', partial_result: [1, 2] };
+      for (const open of opened.splice(0)) open.end(`${JSON.stringify(partial)}\n`);
+      return void response.writeHead(200).end();
+    }
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' }).write('{"type":"note","text":"on it"}\n');
+    opened.push(response);
+  });
+  const opened: ServerResponse[] = [];
+  const own = await startSystem(t, { agentNodes: { s: streaming.url }, policy: { cancelGraceMs: 600_000 } });
+  const id = (await own.post('/api/v1/execute/async/s.work')).body.execution_id as string;
+  await streaming.waitFor(1, isCallOf(id));
+  await own.running(id);
+  await own.post(`/api/v1/executions/${id}/cancel`, { reason: 'enough' });
+  const view = await own.end(id);
+  assert.equal(view.status, 'cancelled');
+  assert.equal(view.error, 'Execution cancelled: enough');
+  assert.deepEqual(view.partial_result, [1, 2]);
 });

@@ -21,6 +21,7 @@ function running(more: Partial<ReadState> = {}): ReadState {
     status: 'running',
     webhookEvents: [],
     sequence: 2,
+    history: { events: 0, signals: 0, signalBytes: 0 },
     pending: {},
     ...more,
   };

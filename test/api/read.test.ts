@@ -25,7 +25,7 @@ test('an execution has every field at every stage', async () => {
   const fields = (
     'execution_id run_id target type status created_at started_at completed_at duration_ms lane current_action ' +
     'progress_pct estimated_completion estimate_basis waiting_on last_step usage result error error_details error_category webhook_registered webhook_events ' +
-    'sequence'
+    'sequence context_rev turn cancelling paused waiting open_messages'
   )
     .split(' ')
     .toSorted();

@@ -67,6 +67,7 @@ async function setUp(options: ProcessOptions) {
     PERDURE_LOG_LEVEL: 'warn',
     PERDURE_AGENT_HEARTBEAT_TIMEOUT_MS: '2000',
     PERDURE_AGENT_RETRY_INITIAL_MS: '100',
+    PERDURE_CANCEL_GRACE_MS: '200',
     PERDURE_WEBHOOK_RETRY_INITIAL_MS: '200',
     PERDURE_WEBHOOK_TIMEOUT_MS: '3000',
     ...options.env,

@@ -38,6 +38,7 @@ export const TEST_POLICY: ApiConfig['policy'] = {
     maximumIntervalMs: 1_000,
     attemptTimeoutMs: 2_000,
   },
+  cancelGraceMs: 200,
 };
 
 export interface SystemOptions {
@@ -47,7 +48,12 @@ export interface SystemOptions {
   withWorker?: boolean;
   maxConcurrentActivities?: number;
   limits?: Partial<ApiConfig['limits']>;
-  policy?: { agent?: Partial<ApiConfig['policy']['agent']>; webhook?: Partial<ApiConfig['policy']['webhook']> };
+  policy?: {
+    agent?: Partial<ApiConfig['policy']['agent']>;
+    webhook?: Partial<ApiConfig['policy']['webhook']>;
+    cancelGraceMs?: number | undefined;
+    maxRunEvents?: number;
+  };
   logger?: Logger;
 }
 
@@ -99,18 +105,21 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
       maxResultBytes: 1024 * 1024,
       maxWatchers: 1000,
       maxStreams: 1000,
+      runLookMs: 200,
       ...options.limits,
     },
     policy: {
       agent: { ...TEST_POLICY.agent, ...options.policy?.agent },
       webhook: { ...TEST_POLICY.webhook, ...options.policy?.webhook },
+      cancelGraceMs: options.policy?.cancelGraceMs ?? TEST_POLICY.cancelGraceMs,
+      maxRunEvents: options.policy?.maxRunEvents,
     },
   };
   const temporal = connectTemporal(config.temporal);
   const { client } = temporal;
   const closing = new AbortController();
-  const { app, watchers } = createApi(config, temporal, logger, closing.signal);
-  const server = await listen(app, config);
+  const { app, watchers, onUpgrade } = createApi(config, temporal, logger, closing.signal);
+  const server = await listen(app, config, onUpgrade);
   const url = `http://127.0.0.1:${server.port}`;
   t.after(async () => {
     closing.abort();
@@ -168,10 +177,17 @@ export function httpClient(url: string): Pick<System, 'post' | 'get' | 'running'
   };
   const get: System['get'] = (path, headers = {}) => ask(path, { headers });
   const until = async (executionId: string, isWanted: (view: Body) => boolean): Promise<Body> => {
-    let { body } = await get(`/api/v1/executions/${executionId}`);
+    let { status, body, headers } = await get(`/api/v1/executions/${executionId}`);
     for (const deadline = Date.now() + 120_000; Date.now() < deadline;) {
-      if (body.status && isWanted(body)) return body;
-      ({ body } = await get(`/api/v1/executions/${executionId}?wait=20`));
+      if (status === 200 && isWanted(body)) return body;
+      // What has changed since is no reason to wait.
+      const known = headers.get('etag') ?? '';
+      const next = await get(
+        `/api/v1/executions/${executionId}?wait=20`,
+        known === '' ? {} : { 'if-none-match': known },
+      );
+      if (next.status === 304) continue;
+      ({ status, body, headers } = next);
     }
     throw new Error(`${executionId} is still ${String(body.status)}`);
   };

@@ -1,8 +1,8 @@
 import type { TestContext } from 'node:test';
-import { acceptingAgent, isCallOf } from '../support/agents.ts';
+import { acceptingAgent, isCallOf, isCancelOf } from '../support/agents.ts';
 import { httpServer, sendJson, webhookReceiver } from '../support/http-server.ts';
 import { startSystem } from '../support/system.ts';
-import type { System } from '../support/system.ts';
+import type { Body, System } from '../support/system.ts';
 
 /** One way an execution can go: how to make it happen, and what it costs in history events. */
 export interface Shape {
@@ -19,6 +19,8 @@ export interface ShapeBench {
   impatient: System;
   /** The same with tasks that time out after a second. */
   hurried: System;
+  /** The same with runs that are left early. */
+  brief: System;
   accepting: Awaited<ReturnType<typeof acceptingAgent>>;
   receiverUrl: string;
   failingReceiverUrl: string;
@@ -29,6 +31,7 @@ interface Behaviour {
   stream?: boolean;
   slow?: boolean;
   recovers?: boolean;
+  asks?: boolean;
 }
 
 /** Longer than a busy machine takes for a prompt answer, and well within a workflow task. */
@@ -37,7 +40,12 @@ const PATIENCE_MS = 1_200;
 export async function shapeBench(t: Pick<TestContext, 'after'>): Promise<ShapeBench> {
   const accepting = await acceptingAgent(t);
   const prompt = await httpServer(t, (request, response) => {
-    const { status = 200, stream = false, slow = false, recovers = false } = JSON.parse(request.body) as Behaviour;
+    const said = JSON.parse(request.body) as Behaviour;
+    const { status = 200, stream = false, slow = false, recovers = false, asks = false } = said;
+    if (asks) {
+      response.setHeader('perdure-status', 'waiting');
+      return sendJson(response, 200, { waiting: { kind: 'approval', text: 'go on?' }, checkpoint: 1 });
+    }
     if (slow) return void setTimeout(() => sendJson(response, 200, { done: true }), 2 * PATIENCE_MS);
     if (recovers && request.headers['perdure-attempt'] === '1') return sendJson(response, 503, { done: false });
     if (!stream) return sendJson(response, status, { done: true });
@@ -56,7 +64,8 @@ export async function shapeBench(t: Pick<TestContext, 'after'>): Promise<ShapeBe
     agentNodes: { late: late.url },
     policy: { agent: { patienceMs: 990, heartbeatTimeoutMs: 1_000 } },
   });
-  return { system, impatient, hurried, accepting, receiverUrl: receiver.url, failingReceiverUrl: failing.url };
+  const brief = await startSystem(t, { agentNodes, policy: { maxRunEvents: 20 } });
+  return { system, impatient, hurried, brief, accepting, receiverUrl: receiver.url, failingReceiverUrl: failing.url };
 }
 
 /** Waits for the workflow itself, which outlives the outcome while a webhook is delivered. */
@@ -158,7 +167,81 @@ export const SHAPES: Shape[] = [
       return closed(system, id);
     },
   },
+  {
+    // A time limit costs a timer, where the agent does not answer at once.
+    name: 'limited',
+    events: 13,
+    run: async ({ system }) =>
+      closed(system, await start(system, 'prompt.slow', { input: { slow: true }, timeout_ms: 60_000 })),
+  },
+  {
+    name: 'asked',
+    run: async ({ system }) => {
+      const id = await start(system, 'prompt.asks', { input: { asks: true } });
+      await until(system, id, ({ waiting }) => Boolean(waiting));
+      await system.post(`/api/v1/executions/${id}/approval`, { decision: 'approve', by: 'shape' });
+      return closed(system, id);
+    },
+  },
+  {
+    name: 'paused',
+    run: async ({ system, accepting }) => {
+      const id = await start(system, 'accepting.x', { timeout_ms: 60_000 });
+      await accepting.waitFor(1, isCallOf(id));
+      await system.post(`/api/v1/executions/${id}/pause`);
+      await system.post(`/api/v1/executions/${id}/resume`);
+      await accepting.report(id, { status: 'succeeded' });
+      return closed(system, id);
+    },
+  },
+  {
+    name: 'cancelled-by-its-agent',
+    run: async ({ system, accepting }) => {
+      const id = await start(system, 'accepting.x', {});
+      await accepting.waitFor(1, isCallOf(id));
+      await system.post(`/api/v1/executions/${id}/cancel`, { reason: 'shape', grace_ms: 60_000 });
+      await accepting.waitFor(1, isCancelOf(id));
+      await accepting.report(id, { status: 'cancelled', partial_result: 1 });
+      return closed(system, id);
+    },
+  },
+  {
+    name: 'cut-off',
+    run: async ({ system, receiverUrl }) => {
+      const id = await start(system, 'prompt.slow', { input: { slow: true }, webhook: { url: receiverUrl } });
+      await system.running(id);
+      await system.post(`/api/v1/executions/${id}/cancel`, { reason: 'shape', grace_ms: 20 });
+      return closed(system, id);
+    },
+  },
+  {
+    name: 'steered',
+    run: async ({ system, accepting }) => {
+      const id = await start(system, 'accepting.x', {});
+      await accepting.waitFor(1, isCallOf(id));
+      await system.post(`/api/v1/executions/${id}/messages`, { id: 'm', text: 'faster', interrupt: true });
+      const patch = [{ op: 'add', path: '/a', value: 1 }];
+      await system.post(`/api/v1/executions/${id}/events`, { type: 'context.patch', patch });
+      await system.post(`/api/v1/executions/${id}/events`, { type: 'steer.applied', message_id: 'm' });
+      await accepting.report(id, { status: 'succeeded' });
+      return closed(system, id);
+    },
+  },
+  {
+    name: 'carried-on',
+    run: async ({ brief, accepting }) => {
+      const id = await start(brief, 'accepting.x', { timeout_ms: 60_000 });
+      await accepting.waitFor(1, isCallOf(id));
+      for (let i = 0; i < 12; i++) await brief.post(`/api/v1/executions/${id}/events`, { type: 'note', text: `${i}` });
+      await accepting.report(id, { status: 'succeeded' });
+      return closed(brief, id);
+    },
+  },
 ];
+
+async function until(system: System, id: string, isSo: (view: Body) => boolean): Promise<void> {
+  while (!isSo((await system.get(`/api/v1/executions/${id}?wait=5`)).body));
+}
 
 /** Until the workflow knows that the agent answered 202: the common order of events, and the one that is counted. */
 async function acknowledged(system: System, id: string): Promise<void> {

@@ -1,0 +1,41 @@
+import type { Context } from '@temporalio/activity';
+import { agentCallbackSignal, pauseSignal, resumeSignal } from '../workflows/contract.ts';
+
+const PAGE_EVENTS = 200;
+
+/** What the history has that an agent must not be called after, or not yet. */
+export interface RecordedSignals {
+  isCalledBack: boolean;
+  /** It is paused, or was asked to cancel. */
+  isHeld: boolean;
+}
+
+/**
+ * Looks for it in the history of the workflow that this activity belongs to, from its newest event back to the one that
+ * scheduled the activity. The workflow may not have got round to it: when Temporal comes back from a crash, the retry
+ * of a call can be quicker than the task that would have cancelled it.
+ */
+export async function signalsSinceScheduled({ client, info }: Context): Promise<RecordedSignals> {
+  const { workflowId, runId } = info.workflowExecution ?? {};
+  let isHeld: boolean | undefined;
+  let token = new Uint8Array();
+  do {
+    const { history, nextPageToken } = await client.workflowService.getWorkflowExecutionHistoryReverse({
+      namespace: info.namespace,
+      execution: { workflowId, runId },
+      maximumPageSize: PAGE_EVENTS,
+      nextPageToken: token,
+    });
+    for (const event of history?.events ?? []) {
+      if (event.activityTaskScheduledEventAttributes?.activityId === info.activityId)
+        return { isCalledBack: false, isHeld: isHeld ?? false };
+      if (event.workflowExecutionCancelRequestedEventAttributes) return { isCalledBack: false, isHeld: true };
+      const name = event.workflowExecutionSignaledEventAttributes?.signalName;
+      if (name === agentCallbackSignal.name) return { isCalledBack: true, isHeld: false };
+      if (name === pauseSignal.name) isHeld ??= true;
+      if (name === resumeSignal.name) isHeld ??= false;
+    }
+    token = new Uint8Array(nextPageToken ?? []);
+  } while (token.length > 0);
+  return { isCalledBack: false, isHeld: isHeld ?? false };
+}

@@ -1,0 +1,247 @@
+import { CancellationScope, isCancellation, patched } from '@temporalio/workflow';
+import { callUntilAnswered } from './agent-call.ts';
+import { carryOn, isDueToCarryOn } from './carry-on.ts';
+import type { AgentAnswer, AgentCall, CancelNotice, Continuation } from './contract.ts';
+import { endingOfFailure, endingOfHandedBack, timeoutEnding } from './endings.ts';
+import type { Answer, Ending, Lane, WaitRequest } from './execution.ts';
+import { openMessages } from './messages.ts';
+import { now } from './run.ts';
+import type { Run } from './run.ts';
+import { shielded } from './shielded.ts';
+import type { Shielded } from './shielded.ts';
+import { append, beginCall, cancelledEnding } from './state.ts';
+import { startTimer } from './timer.ts';
+import { waitForAnswer } from './waiting.ts';
+
+type AskToCancel = (notice: Pick<CancelNotice, 'reason' | 'graceMs'>) => void;
+
+/** How a turn of the agent ends: the execution is over, or somebody is to say something first. */
+type TurnEnd = { kind: 'ending'; ending: Ending } | { kind: 'waiting'; wait: WaitRequest };
+
+/**
+ * Gives the agent the word until it has said its last one, or something else ends the execution.
+ * @param askToCancel tells the agent to come to an end by itself
+ */
+export async function runToEnd(run: Run, askToCancel: AskToCancel): Promise<Ending> {
+  const { state, input, limit, isControlled } = run;
+  let isAccepted = input.carried?.isAccepted ?? false;
+  let answered: Answer | Ending | undefined = state.waiting ? await waitForAnswer(run) : input.carried?.answer;
+  try {
+    for (;;) {
+      if (answered && 'status' in answered) return answered;
+      const end = await takeTurn(run, { answer: answered, isAccepted }, askToCancel);
+      if (end.kind === 'ending') return end.ending;
+      answered = await waitForAnswer(run, end.wait);
+      isAccepted = false;
+    }
+  } finally {
+    // The end of the workflow ends it too, and costs nothing; a delivery may take long.
+    if (state.webhook || !isControlled) limit.disarm();
+  }
+}
+
+interface Turn {
+  /** What it begins with, where it is not the first. */
+  answer: Answer | undefined;
+  /** The agent has said 202 in it, in the Temporal run before. */
+  isAccepted: boolean;
+}
+
+/** A call of the agent that is on its way. */
+interface Call {
+  settled: () => { answer: AgentAnswer } | { error: unknown } | undefined;
+  /** Resolves when it has settled for it. */
+  cut: () => Promise<void>;
+}
+
+async function takeTurn(run: Run, { answer, isAccepted }: Turn, askToCancel: AskToCancel): Promise<TurnEnd> {
+  const { state, input, limit, wakeups, isCancelRequested, isControlled } = run;
+  if (!isAccepted) {
+    const called = await callAgent(run, answer, askToCancel);
+    if (called.kind !== 'accepted') return called;
+  }
+  if (state.callback) return endOfCallback(run);
+  limit.arm();
+  const isInterrupted = () => state.callback !== undefined || limit.hasFired() || isCancelRequested();
+  await wakeups.until(() => isInterrupted() || isDueToCarryOn(run));
+  if (state.callback) return endOfCallback(run);
+  if (isCancelRequested()) return isControlled ? cancelled(run, undefined, askToCancel) : ended(cancelledEnding(state));
+  if (limit.hasFired() && input.timeoutMs !== undefined) return ended(timeoutEnding(input.timeoutMs));
+  return carryOn(run, { isAccepted: true });
+}
+
+/**
+ * Calls the agent, and again where the worker leaves that to us: the execution was held, or had little time left.
+ * @returns `accepted` when the turn goes on without the call
+ */
+async function callAgent(
+  run: Run,
+  answer: Answer | undefined,
+  askToCancel: AskToCancel,
+): Promise<TurnEnd | { kind: 'accepted' }> {
+  const { state, input, limit, wakeups, isCancelRequested, isControlled } = run;
+  const isTimeUp = () => isControlled && limit.hasFired();
+  const isCalledBack = () => state.callback !== undefined;
+  let attemptsBefore = 0;
+  let isFirstTask = answer === undefined && !input.carried && !state.paused;
+  for (;;) {
+    const early = await untilCallable(run, answer);
+    if (early) return early;
+    const call = beginAgentCall(run, answer, attemptsBefore, isFirstTask);
+    isFirstTask = false;
+    const isCancelDue = () => isControlled && isCancelRequested();
+    await wakeups.until(() => call.settled() !== undefined || isCalledBack() || isTimeUp() || isCancelDue());
+    // A callback may overtake the acknowledgement, or outlive the worker that was waiting for it.
+    if (isCalledBack()) {
+      await call.cut();
+      if (isControlled || !isCancelRequested()) return { kind: 'accepted' };
+    }
+    const settled = call.settled();
+    if (!settled && isCancelDue()) return cancelled(run, call, askToCancel);
+    if (!settled && input.timeoutMs !== undefined) {
+      await call.cut();
+      return ended(timeoutEnding(input.timeoutMs));
+    }
+    if (!settled || 'error' in settled) return ended(endingOfFailedCall(run, settled?.error));
+    const said = settled.answer;
+    if (said.kind === 'result') return ended({ status: 'succeeded', result: said.result });
+    if (said.kind !== 'handed-back') return said;
+    const ending = endingOfHandedBack(said, input.policy.agent.maximumAttempts, limit.remainingMs());
+    if (ending) return ended(ending);
+    attemptsBefore = said.attempts;
+    if (said.retryDelayMs !== undefined) await pauseFor(run, said.retryDelayMs);
+  }
+}
+
+function endingOfFailedCall(run: Run, err: unknown): Ending {
+  const { state, input, limit, isControlled } = run;
+  // The agent was told that its word is recorded: a cancel or a deadline that the same task brings cannot undo that.
+  const isDecisive = state.callback !== undefined && (isControlled || patched('acknowledged-callback-decides'));
+  if (isDecisive) {
+    const end = endOfCallback(run);
+    if (end.kind === 'ending') return end.ending;
+  }
+  if (isCancellation(err)) return cancelledEnding(state);
+  const hasPassed = () => limit.hasPassed() && (isControlled || patched('limit-passed-before-retry'));
+  return endingOfFailure(err, input.timeoutMs, hasPassed);
+}
+
+/** Waits while the execution is held. @returns how it ends, if it does so before the agent was called */
+async function untilCallable(run: Run, answer: Answer | undefined): Promise<TurnEnd | undefined> {
+  const { state, limit, wakeups, isCancelRequested, isControlled, input } = run;
+  const isOver = () => state.callback !== undefined || isCancelRequested() || limit.hasPassed();
+  if (state.paused) await wakeups.until(() => !state.paused || isOver() || isDueToCarryOn(run));
+  if (state.callback && (isControlled || patched('acknowledged-callback-decides'))) return endOfCallback(run);
+  if (isCancelRequested()) return ended(cancelledEnding(state));
+  if (limit.hasPassed() && input.timeoutMs !== undefined) return ended(timeoutEnding(input.timeoutMs));
+  return state.paused ? carryOn(run, { isAccepted: false, ...(answer && { answer }) }) : undefined;
+}
+
+function beginAgentCall(run: Run, answer: Answer | undefined, attemptsBefore: number, isFirstTask: boolean): Call {
+  const { state, input, limit, wakeups, isCancelRequested, isControlled, signalCount } = run;
+  const { executionId, target, runId, parentExecutionId, sessionId, actorId, checkpoint } = state;
+  const { attemptTimeoutMs } = input.policy.agent;
+  const continuation: Continuation | undefined = answer && {
+    turn: state.waiting ? (state.turn ?? 1) + 1 : (state.turn ?? 1),
+    ...(checkpoint !== undefined && { checkpoint }),
+    answer,
+    messages: openMessages(state.messages).flatMap(({ message }) => message ?? []),
+  };
+  const call: AgentCall = {
+    executionId,
+    target,
+    input: input.input,
+    runId,
+    ...(parentExecutionId !== undefined && { parentExecutionId }),
+    ...(sessionId !== undefined && { sessionId }),
+    ...(actorId !== undefined && { actorId }),
+    ...(attemptTimeoutMs !== undefined && { timeoutMs: attemptTimeoutMs }),
+    ...(attemptsBefore > 0 && { attemptsBefore }),
+    ...(continuation && { continuation }),
+  };
+  const onLane = (lane: Lane) => {
+    if (isControlled && lane === 'activity') limit.arm();
+    beginCall(state, { at: now(), lane, ...(continuation && { continuation }) });
+  };
+  const isHeld = () => isControlled && (state.paused !== undefined || isCancelRequested());
+  const progress = {
+    isFirstTask,
+    remainingMs: limit.remainingMs,
+    onLane,
+    signalCount,
+    isLimitKept: isControlled,
+    isHeld,
+  };
+  const start = () => callUntilAnswered(call, input.policy.agent, progress);
+  const { done, cancel } = isControlled ? shielded(start) : inOwnScope(start);
+  let settled: ReturnType<Call['settled']>;
+  const settle = (how: typeof settled) => {
+    settled = how;
+    wakeups.wake();
+  };
+  void done.then(
+    (said) => settle({ answer: said }),
+    (error: unknown) => settle({ error }),
+  );
+  return {
+    settled: () => settled,
+    cut: async () => {
+      cancel();
+      await wakeups.until(() => settled !== undefined);
+    },
+  };
+}
+
+/** Where a cancel request of the workflow reaches it too. */
+function inOwnScope<T>(fn: () => Promise<T>): Shielded<T> {
+  const scope = new CancellationScope();
+  return { done: scope.run(fn), cancel: () => scope.cancel() };
+}
+
+/**
+ * Lets the agent come to an end by itself, and what it says until then counts: it may just have finished. Then it is
+ * cut off.
+ */
+async function cancelled(run: Run, call: Call | undefined, askToCancel: AskToCancel): Promise<TurnEnd> {
+  const { state, input, wakeups } = run;
+  const graceMs = state.cancelGraceMs ?? input.policy.cancelGraceMs ?? 0;
+  if (graceMs > 0) {
+    const reason = state.cancelReason;
+    const notice = { ...(reason !== undefined && { reason }), graceMs };
+    append(state, { kind: 'cancelling', ...notice });
+    askToCancel(notice);
+    const grace = startTimer(graceMs, wakeups.wake);
+    await wakeups.until(
+      () =>
+        grace.isOver() || call?.settled() !== undefined || state.callback !== undefined || state.cancelGraceMs === 0,
+    );
+    grace.stop();
+  }
+  const settled = call?.settled();
+  if (call && !settled) await call.cut();
+  const lastWord = state.callback ? endOfCallback(run) : undefined;
+  // That it was cancelled is as it was asked for, in the words of who asked.
+  if (lastWord?.kind === 'ending' && lastWord.ending.status !== 'cancelled') return lastWord;
+  if (settled && 'answer' in settled && settled.answer.kind === 'result')
+    return ended({ status: 'succeeded', result: settled.answer.result });
+  return ended(cancelledEnding(state));
+}
+
+async function pauseFor(run: Run, ms: number): Promise<void> {
+  const { state, limit, wakeups, isCancelRequested } = run;
+  const pause = startTimer(ms, wakeups.wake);
+  await wakeups.until(() => pause.isOver() || state.callback !== undefined || limit.hasFired() || isCancelRequested());
+  pause.stop();
+}
+
+function endOfCallback({ state }: Run): TurnEnd {
+  if (!state.callback) throw new Error('there was no callback');
+  const { callbackId: _, ...said } = state.callback;
+  if (said.status !== 'waiting') return ended(said);
+  const { status: __, ...wait } = said;
+  return { kind: 'waiting', wait };
+}
+
+function ended(ending: Ending): TurnEnd {
+  return { kind: 'ending', ending };
+}

@@ -1,0 +1,49 @@
+import { upsertMemo } from '@temporalio/workflow';
+import { carryOn, isDueToCarryOn } from './carry-on.ts';
+import { timeoutEnding, unansweredEnding } from './endings.ts';
+import type { Answer, Ending, OpenWait, WaitRequest } from './execution.ts';
+import { now } from './run.ts';
+import type { Run } from './run.ts';
+import { append, cancelledEnding } from './state.ts';
+import { startTimer } from './timer.ts';
+import { WAIT_MEMO } from './wait-memo.ts';
+
+/**
+ * Waits for what a person has to say, with no process, no slot and no call held for it.
+ * @param wait what the agent wants to know; unset where the run before has written it down already
+ * @returns the answer, or how the execution ends without one
+ */
+export async function waitForAnswer(run: Run, wait?: WaitRequest): Promise<Answer | Ending> {
+  const { state, input, limit, wakeups, isCancelRequested } = run;
+  if (wait) {
+    const open = openWait(wait);
+    // Readers of the history find it there: what brought it may stand before signals that the workflow saw later.
+    upsertMemo({ [WAIT_MEMO]: open });
+    append(state, { kind: 'waiting', wait: open });
+  }
+  const { expiresAt, defaultAnswer, kind } = state.waiting ?? {};
+  limit.arm();
+  const expiry =
+    expiresAt === undefined ? undefined : startTimer(Math.max(1, Date.parse(expiresAt) - Date.now()), wakeups.wake);
+  const isExpired = () => expiry?.isOver() === true;
+  const isAnswered = () => state.answer !== undefined;
+  // A pause holds the expiry too: nobody can decide meanwhile.
+  const isDue = () => isExpired() && !state.paused;
+  const isDone = () => isAnswered() || isDue() || isCancelRequested() || limit.hasFired();
+  await wakeups.until(() => isDone() || isDueToCarryOn(run));
+  expiry?.stop();
+  if (isCancelRequested()) return cancelledEnding(state);
+  if (state.answer) return state.answer;
+  if (limit.hasFired() && input.timeoutMs !== undefined) return timeoutEnding(input.timeoutMs);
+  if (!isDue()) return carryOn(run, { isAccepted: false });
+  if (defaultAnswer === undefined) return unansweredEnding();
+  return kind === 'approval' && typeof defaultAnswer === 'string'
+    ? { decision: defaultAnswer, isDefault: true }
+    : { data: defaultAnswer, isDefault: true };
+}
+
+function openWait({ expiresInMs, ...wait }: WaitRequest): OpenWait {
+  const since = now();
+  const expiresAt = expiresInMs === undefined ? undefined : new Date(Date.parse(since) + expiresInMs).toISOString();
+  return { ...wait, since, ...(expiresAt !== undefined && { expiresAt }) };
+}
