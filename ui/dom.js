@@ -46,15 +46,53 @@ export function duration(ms) {
   return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
 }
 
-export function showProblem(err) {
-  byId('problem').hidden = err === undefined;
-  byId('problem').textContent = err?.message ?? '';
+/** A text as it is, anything else as JSON, cut to what fits a line. */
+export function brief(value, length = 120) {
+  const text = typeof value === 'string' ? value : JSON.stringify(value ?? null);
+  return text.length > length ? `${text.slice(0, length)}…` : text;
 }
 
-/** The parsed answer; throws with the problem's own words. */
+/** Shows a text at its place, which is not there without one. */
+export function tell(place, text = '') {
+  place.hidden = text === '';
+  place.textContent = text;
+}
+
+export function showProblem(err) {
+  tell(byId('problem'), err?.message);
+}
+
+/** The parsed answer; throws with the problem's own words, and the problem. */
 export async function ask(path, init) {
   const response = await fetch(path, init);
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.detail ?? `HTTP ${response.status}`);
+  if (!response.ok) throw Object.assign(new Error(body.detail ?? `HTTP ${response.status}`), { problem: body });
   return body;
+}
+
+export function post(path, body) {
+  return ask(path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+}
+
+let isActing = false;
+
+/**
+ * Does what somebody has asked for, one thing at a time, so that a second click asks for nothing.
+ * @param refusal where it is told if it could not be done
+ */
+export async function act(refusal, doing) {
+  if (isActing) return;
+  isActing = true;
+  tell(refusal);
+  try {
+    await doing();
+  } catch (err) {
+    tell(refusal, err.message);
+  } finally {
+    isActing = false;
+  }
 }

@@ -1,11 +1,13 @@
-import { API, ask, badge, byId, clock, duration, element, jsonBlock, relative, showProblem } from './dom.js';
+import { showContext, showPatch } from './context.js';
+import { setUpControl, showControl, showExpiry } from './control.js';
+import { API, ask, badge, byId, duration, element, jsonBlock, relative, showProblem } from './dom.js';
+import { showEntry, tokensOf } from './log.js';
+import { setUpMessages, showBox, showMessage } from './messages.js';
 
 const id = decodeURIComponent(location.pathname.split('/').at(-1));
 const path = `${API}/executions/${encodeURIComponent(id)}`;
 /** What the log does not tell: why it is not moving, and when it should be done. */
 const REFRESH_MS = 3_000;
-/** A reader of a long log wants its end. */
-const MAX_SHOWN = 2_000;
 
 let view;
 let isComplete = false;
@@ -26,9 +28,12 @@ function showView() {
   if (isOver) progress.value = view.status === 'succeeded' ? 100 : (view.progress_pct ?? 0);
   else if (view.progress_pct === null) progress.removeAttribute('value');
   else progress.value = view.progress_pct;
-  byId('cancel').hidden = isOver;
   showUsage();
+  showControl(view);
+  showBox(isOver);
+  showContext(path, view.context_rev);
   showClocks();
+  if (isOver && byId('end').hidden) showEnd();
 }
 
 function showUsage() {
@@ -36,10 +41,6 @@ function showUsage() {
   byId('usage').hidden = usage === null;
   if (usage)
     byId('usage').textContent = tokensOf(usage) + (usage.cost_usd > 0 ? `, $${usage.cost_usd.toFixed(4)}` : '');
-}
-
-function tokensOf({ input_tokens: taken = 0, output_tokens: given = 0 }) {
-  return `${taken} tokens in, ${given} out`;
 }
 
 /** What changes with the time alone. */
@@ -51,79 +52,43 @@ function showClocks() {
     isOver || view.estimated_completion === null
       ? ''
       : `done ${relative(view.estimated_completion)}, ${whose[view.estimate_basis] ?? ''}`;
-  const { waiting_on: waiting } = view;
-  byId('waiting').textContent = waiting
-    ? [
-        `${waiting.detail} (since ${duration(Math.max(0, Date.now() - Date.parse(waiting.since)))})`,
-        waiting.next_retry_at && `attempt ${waiting.attempt} ${relative(waiting.next_retry_at)}`,
-        waiting.last_error && `last error: ${waiting.last_error}`,
-      ]
-        .filter(Boolean)
-        .join(' · ')
-    : '';
+  byId('waiting').textContent = view.waiting_on ? wordsOf(view.waiting_on) : '';
+  showExpiry();
 }
 
-/** One line of the log: what people read of each kind. */
-function summaryOf({ kind, data }) {
-  switch (kind) {
-    case 'queued':
-      return `submitted to ${data.target}`;
-    case 'running':
-      return data.lane === 'local' ? 'the agent is called' : 'the call goes on as an activity';
-    case 'progress':
-      return [data.status, data.current_action, data.progress_pct === undefined ? undefined : `${data.progress_pct} %`]
-        .filter((part) => part !== undefined)
-        .join(' · ');
-    case 'step':
-      return [data.kind.replaceAll('_', ' '), data.name, data.summary].filter(Boolean).join(' · ');
-    case 'note':
-      return data.text;
-    case 'artifact':
-      return `${data.name} (${data.media_type})`;
-    case 'usage':
-      return tokensOf(data);
-    case 'outcome':
-      return data.error === null ? data.status : `${data.status}: ${data.error}`;
-    case 'webhook.attempt':
-      return data.error === null ? `attempt ${data.attempt} taken` : `attempt ${data.attempt}: ${data.error}`;
-    default:
-      return '';
-  }
+function wordsOf({ detail, since, attempt, next_retry_at: next, last_error: error }) {
+  // The question itself has its own place.
+  const what = view.waiting !== null && view.paused === null ? 'the agent waits for an answer' : detail;
+  return [
+    `${what} (since ${duration(Math.max(0, Date.now() - Date.parse(since)))})`,
+    next && `attempt ${attempt} ${relative(next)}`,
+    error && `last error: ${error}`,
+  ]
+    .filter(Boolean)
+    .join(' · ');
 }
 
-const PLAIN = new Set(['queued', 'running', 'progress', 'note']);
-
-function showEntry(event) {
-  const { sequence, kind, at, data } = event;
-  const log = byId('log');
-  const head = element('div', {}, element('strong', {}, kind), ' ', summaryOf(event));
-  const body = element('div', {}, head);
-  const detail = kind === 'step' ? data.data : data;
-  if (!PLAIN.has(kind) && detail !== undefined) {
-    const details = element('details', {}, element('summary', { className: 'quiet' }, 'data'));
-    // Made when it is opened: a long log is full of it.
-    details.addEventListener(
-      'toggle',
-      () => details.open && details.childElementCount === 1 && details.append(jsonBlock(detail)),
-    );
-    body.append(details);
-  }
-  log.append(
-    element('li', { id: `entry-${sequence}` }, element('span', { className: 'quiet', title: at }, clock(at)), body),
-  );
-  if (log.childElementCount > MAX_SHOWN) log.firstElementChild.remove();
-  if (kind === 'outcome') showEnd(data);
-  if (kind === 'webhook.attempt') showAttempt(data);
-}
-
-function showEnd({ status, result, error, error_details: details }) {
+/** An end does not change: it is shown once. */
+function showEnd() {
+  const { status, result, error, error_details: details, partial_result: partial, checkpoint } = view;
   byId('end').hidden = false;
   byId('end-title').textContent = status === 'succeeded' ? 'Result' : 'Error';
   byId('end-body').replaceChildren(
     ...(status === 'succeeded'
       ? [jsonBlock(result)]
-      : [element('p', { className: 'failed' }, error ?? ''), ...(details === null ? [] : [jsonBlock(details)])]),
+      : [
+          element('p', { className: 'failed' }, error ?? ''),
+          ...block(undefined, details),
+          ...block('Partial result', partial),
+          ...block('Checkpoint', checkpoint),
+        ]),
   );
+}
+
+/** Nothing where there is nothing to show. */
+function block(title, value) {
+  if (value === null || value === undefined) return [];
+  return [...(title === undefined ? [] : [element('h3', {}, title)]), jsonBlock(value)];
 }
 
 function showAttempt({ attempt, http_status: status, error, timestamp, duration_ms: took }) {
@@ -155,6 +120,15 @@ function refreshSoon() {
   }, 100);
 }
 
+function showEvent(event) {
+  const { kind, data } = event;
+  // Before its line in the log, which quotes it.
+  showMessage(event);
+  showEntry(event);
+  if (kind === 'context.patch') showPatch(data);
+  if (kind === 'webhook.attempt') showAttempt(data);
+}
+
 function follow() {
   const source = new EventSource(`${path}/events?after=0&type=message`);
   const live = byId('live');
@@ -168,24 +142,8 @@ function follow() {
       isComplete = true;
       source.close();
       live.textContent = 'complete';
-    } else showEntry(event);
+    } else showEvent(event);
     refreshSoon();
-  });
-}
-
-function setUpCancel() {
-  const dialog = byId('confirm');
-  byId('cancel').addEventListener('click', () => dialog.showModal());
-  dialog.addEventListener('close', () => {
-    if (dialog.returnValue !== 'yes') return;
-    const reason = byId('reason').value.trim();
-    ask(`${path}/cancel`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(reason === '' ? {} : { reason }),
-    })
-      .then(refresh)
-      .catch(showProblem);
   });
 }
 
@@ -197,11 +155,14 @@ async function showTemporalLink() {
   link.hidden = false;
 }
 
-setUpCancel();
+setUpControl(path, refresh);
+setUpMessages(path, refreshSoon);
 follow();
 refresh().catch(showProblem);
 showTemporalLink().catch(() => undefined);
 setInterval(showClocks, 1_000);
 setInterval(() => {
-  if (!isComplete && document.visibilityState === 'visible') refresh().catch(showProblem);
+  // The log may know of the end before the process that is asked here.
+  const isDone = isComplete && view?.completed_at !== null;
+  if (!isDone && document.visibilityState === 'visible') refresh().catch(showProblem);
 }, REFRESH_MS);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { BrowserContext, Page } from 'playwright-core';
-import { acceptingAgent } from '../support/agents.ts';
+import { acceptingAgent, isCallOf } from '../support/agents.ts';
 import type { AcceptingAgent } from '../support/agents.ts';
 import { findChromium, openBrowser } from '../support/browser.ts';
 import { webhookReceiver } from '../support/http-server.ts';
@@ -42,6 +42,27 @@ describe('the live pages, in a browser', { skip }, () => {
   }
 
   const say = (id: string, ...events: object[]) => system.post(`/api/v1/executions/${id}/events`, { events });
+
+  /** The so-many-th call that the agent got, as it read it. */
+  async function callOf(id: string, turn: number) {
+    const call = (await agent.waitFor(turn, isCallOf(id))).at(-1);
+    assert.ok(call);
+    return {
+      turn: call.headers['perdure-turn'],
+      body: JSON.parse(call.body),
+      url: call.headers['perdure-callback-url'],
+    };
+  }
+
+  async function send(page: Page, text: string): Promise<void> {
+    await page.getByLabel('Message', { exact: true }).fill(text);
+    await page.getByRole('button', { name: 'Send' }).click();
+  }
+
+  /** The browser itself complains of a refusal. */
+  function forgiveRefusals(status: number): void {
+    flaws.splice(0, flaws.length, ...flaws.filter((flaw) => !flaw.includes(`status of ${status}`)));
+  }
 
   test('steps show as they happen, what an agent says stays text, and the end is there', async (t) => {
     const receiver = await webhookReceiver(t, 204);
@@ -127,12 +148,179 @@ describe('the live pages, in a browser', { skip }, () => {
     await agent.report(id, { status: 'succeeded' });
   });
 
+  test('an interrupt that a person sends holds the agent, and the page shows what became of it', async () => {
+    const id = await start();
+    const page = await open(`/ui/executions/${id}`);
+    await page.getByLabel('Interrupt').check();
+    await send(page, 'Use the other pump');
+    const line = page.locator('#said > li');
+    await line.filter({ hasText: 'interrupt: Use the other pump accepted' }).waitFor();
+    assert.equal(await page.getByLabel('Message', { exact: true }).inputValue(), '');
+    assert.equal(await page.getByLabel('Interrupt').isChecked(), false);
+
+    const told = await agent.report(id, { status: 'running' });
+    assert.equal(told.body.control, 'hold');
+    const [message] = told.body.messages as { id: string; text: string }[];
+    assert.ok(message);
+    assert.equal(message.text, 'Use the other pump');
+    await line.filter({ hasText: 'delivered' }).waitFor();
+    const { body } = await say(id, { type: 'steer.applied', message_id: message.id, step: 'changed the pump' });
+    assert.equal(body.control, 'continue');
+    await line.filter({ hasText: 'applied changed the pump' }).waitFor();
+    await page.locator('#log').getByText('steer.applied “Use the other pump” · changed the pump').waitFor();
+
+    await send(page, 'And hurry');
+    await agent.report(id, { status: 'succeeded' });
+    await line.filter({ hasText: 'rejected the execution has ended' }).waitFor();
+    await page.getByRole('button', { name: 'Send' }).waitFor({ state: 'hidden' });
+    assert.equal(await page.getByRole('button', { name: 'Pause' }).isVisible(), false);
+    await page.close();
+  });
+
+  test('it is paused and resumed from the page', async () => {
+    const id = await start();
+    const page = await open(`/ui/executions/${id}`);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.locator('#status').filter({ hasText: 'paused' }).waitFor();
+    assert.equal((await agent.report(id, { status: 'running' })).body.control, 'hold');
+    // The same button: who uses the keyboard stays on it.
+    await page.keyboard.press('Enter');
+    await page.locator('#status').filter({ hasText: 'running' }).waitFor();
+    await page.getByRole('button', { name: 'Pause' }).waitFor();
+    assert.equal((await agent.report(id, { status: 'running' })).body.control, 'continue');
+    await agent.report(id, { status: 'succeeded' });
+    await page.close();
+  });
+
+  test('an approval and an answer given in the page reach the agent, each by another call', async () => {
+    const id = await start({ input: { paper: 7 } });
+    const page = await open(`/ui/executions/${id}`);
+    const asked = page.getByRole('region', { name: 'The agent asks' });
+    const waiting = { kind: 'approval', text: 'Publish it?', options: ['drop', 'publish'], expires_in_ms: 600_000 };
+    await agent.report(id, { status: 'waiting', checkpoint: { page: 3 }, waiting: { ...waiting, default: 'drop' } });
+    await asked.getByText('Publish it?').waitFor();
+    await asked.getByText('Expires in 10 min; then “drop” counts as the answer.').waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Pause' }).isVisible(), false);
+    await asked.getByLabel('Why').fill('reads well');
+    await asked.getByLabel('Why').press('Enter');
+    await asked.getByRole('button', { name: 'publish' }).click();
+    await asked.waitFor({ state: 'hidden' });
+    const second = await callOf(id, 2);
+    assert.equal(second.turn, '2');
+    assert.deepEqual(second.body, {
+      input: { paper: 7 },
+      turn: 2,
+      checkpoint: { page: 3 },
+      answer: { decision: 'publish', reason: 'reads well', is_default: false },
+      messages: [],
+    });
+
+    const question = { status: 'waiting', waiting: { kind: 'question', text: 'Under which title?' } };
+    await fetch(String(second.url), { method: 'POST', body: JSON.stringify(question) });
+    await asked.getByText('Under which title?').waitFor();
+    await asked.getByLabel('Your answer').fill('Pumps & more');
+    await asked.getByRole('button', { name: 'Answer' }).click();
+    await asked.waitFor({ state: 'hidden' });
+    const third = await callOf(id, 3);
+    assert.deepEqual(third.body.answer, { data: 'Pumps & more', is_default: false });
+    await page.locator('#log').getByText('answered publish · reads well').waitFor();
+    await page.locator('#log').getByText('turn 3: the agent is called again').waitFor();
+    const last = { status: 'failed', error: 'no printer', partial_result: { pages: 2 } };
+    await fetch(String(third.url), { method: 'POST', body: JSON.stringify(last) });
+    await page.locator('#end').getByText('no printer').waitFor();
+    await page.locator('#end pre').filter({ hasText: '"pages": 2' }).waitFor();
+    await page.locator('#end pre').filter({ hasText: '"page": 3' }).waitFor();
+    await page.close();
+  });
+
+  test('the context shows with what has changed, and a message to an older one is not sent', async () => {
+    const id = await start();
+    const page = await open(`/ui/executions/${id}`);
+    const changes = page.getByRole('list', { name: 'Changed last' }).getByRole('listitem');
+    await say(id, { type: 'context.patch', patch: [{ op: 'add', path: '/goal', value: 'pumps' }] });
+    await page.getByText('revision 1', { exact: true }).waitFor();
+    await page.locator('#document').filter({ hasText: '"goal": "pumps"' }).waitFor();
+    await changes.filter({ hasText: 'add /goal "pumps"' }).waitFor();
+
+    // From here on the page is slow to learn of a change.
+    let release: () => void = () => undefined;
+    const isReleased = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await page.route('**/context', (route) => isReleased.then(() => route.continue()));
+    const patch = [
+      { op: 'replace', path: '/goal', value: 'valves' },
+      { op: 'add', path: '/sources', value: [] },
+    ];
+    await say(id, { type: 'context.patch', patch });
+    await send(page, 'Look for more pumps');
+    await page.getByText('from revision 1 to 2 (replace /goal, add /sources)').waitFor();
+    assert.deepEqual((await system.get(`/api/v1/executions/${id}/messages`)).body.messages, []);
+    release();
+    await changes.filter({ hasText: 'replace /goal "pumps" → "valves"' }).waitFor();
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.locator('#said > li').filter({ hasText: 'Look for more pumps accepted' }).waitFor();
+
+    // Who does not look at it speaks to whatever it is.
+    await page.getByText('Context of the agent').click();
+    await send(page, 'And valves');
+    await page.locator('#said > li').filter({ hasText: 'And valves' }).waitFor();
+    const told = (await agent.report(id, { status: 'running' })).body.messages as { if_rev?: number }[];
+    assert.deepEqual(
+      told.map((message) => message.if_rev),
+      [2, undefined],
+    );
+    await agent.report(id, { status: 'succeeded' });
+    await page.close();
+    forgiveRefusals(409);
+  });
+
+  test('what anybody says stays text and fits a phone: messages, keys, options, questions', async () => {
+    const id = await start();
+    const markup = '<img src=x onerror="document.title=1">';
+    const long = 'w'.repeat(50);
+    const page = await open(`/ui/executions/${id}`);
+    await page.setViewportSize({ width: 390, height: 844 });
+    await say(
+      id,
+      { type: 'context.patch', patch: [{ op: 'add', path: `/${markup}${long.repeat(3)}`, value: markup }] },
+      { type: 'partial_result', data: markup },
+    );
+    await page.locator('#changes').getByText(markup).first().waitFor();
+    await page.getByText('revision 1', { exact: true }).waitFor();
+    await send(page, `${markup} ${long.repeat(5)}`);
+    await page.locator('#said').getByText(markup).waitFor();
+    await send(page, 'Stop');
+    await page.locator('#said').getByText('Stop').waitFor();
+    const { body } = await agent.report(id, { status: 'running' });
+    const [first, second] = body.messages as { id: string }[];
+    await say(
+      id,
+      { type: 'steer.applied', message_id: first?.id, step: `${markup}${long}` },
+      { type: 'steer.rejected', message_id: second?.id, reason: `${markup}${long}` },
+    );
+    const options = ['yes', `${markup}${long}`];
+    await agent.report(id, { status: 'waiting', waiting: { kind: 'approval', text: markup + long, options } });
+    await page.getByRole('button', { name: markup }).waitFor();
+    await page.locator('#asked-text').filter({ hasText: markup }).waitFor();
+    await page.locator('#said .quiet').filter({ hasText: markup }).nth(1).waitFor();
+    assert.equal(await page.locator('main img').count(), 0);
+    const tooWide = await page.evaluate(`[document.documentElement, ...document.querySelectorAll('body *')]
+      .filter((one) => one.getBoundingClientRect().right > 390 || isScrolled(one))
+      .map((one) => one.outerHTML.slice(0, 80));
+      function isScrolled(one) {
+        return one.scrollWidth > one.clientWidth && ['auto', 'scroll'].includes(getComputedStyle(one).overflowX);
+      }`);
+    assert.deepEqual(tooWide, []);
+    await system.post(`/api/v1/executions/${id}/cancel`);
+    await page.close();
+  });
+
   test('an execution that is not there is said to be missing', async () => {
     const page = await open('/ui/executions/exec_00000000000000000000000000000000');
     await page.getByRole('alert').filter({ hasText: 'execution not found' }).waitFor();
     await page.close();
-    // The browser itself complains of the 404.
-    flaws.splice(0, flaws.length, ...flaws.filter((flaw) => !flaw.includes('404')));
+    forgiveRefusals(404);
   });
 
   test('none of the pages had anything to complain of', () => {
