@@ -208,13 +208,25 @@ def admit(execution):
     return threading.Thread(target=job, args=(execution,), daemon=True)
 
 
-def cancel(execution_id):
+def cancel(execution_id, notice):
     with lock:
         known = executions.get(execution_id)
         if known is None or (known.outcome is not None and not known.is_reporting):
             return False
         known.cancelled.set()
-        return True
+    if notice.get("grace_ms"):
+        # It is not over yet: said now, it ends at once and not with the grace.
+        word = {"status": "cancelled", "error": f"stopped as asked: {notice.get('reason') or 'without a reason'}"}
+        threading.Thread(target=post, args=(known.callback_url, word), daemon=True).start()
+    return True
+
+
+def read_object(raw):
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def run(execution):
@@ -535,7 +547,7 @@ class Handler(BaseHTTPRequestHandler):
         if parts == ["reasoners", "analyze"]:
             return 202, self.analyze(raw)
         if len(parts) == 4 and parts[:2] == ["_internal", "executions"] and parts[3] == "cancel":
-            return 200, {"cancelled": cancel(urllib.parse.unquote(parts[2]))}
+            return 200, {"cancelled": cancel(urllib.parse.unquote(parts[2]), read_object(raw))}
         return self.unknown()
 
     def analyze(self, raw):

@@ -16,6 +16,7 @@ const EXAMPLES = [
   { node: 'hello-world', file: 'examples/hello-world.ts' },
   { node: 'doc-processor', file: 'examples/doc-processor.py' },
   { node: 'research-agent', file: 'examples/research-agent.ts' },
+  { node: 'approval-agent', file: 'examples/approval-agent.ts' },
 ];
 
 export interface Example {

@@ -6,7 +6,7 @@
  *   POST /_internal/executions/{id}/cancel    stop the work
  *
  * A reasoner that returns a promise is answered with one JSON body, one that returns an async generator with a
- * stream of frames.
+ * stream of frames. One that resolves with a `Question` has ended its turn, and is called again with the answer.
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -21,8 +21,48 @@ export interface Call {
   executionId: string;
   /** 1 for the first call; the same execution is called again when a call was lost. */
   attempt: number;
+  /** Where it says what it does and asks how to go on; unset when nobody but the caller is there. */
+  eventsUrl: string | undefined;
+  /** What it goes on with after a question; unset in its first turn. */
+  continued: Continued | undefined;
   /** Aborted when the execution is cancelled or the connection closes. */
   signal: AbortSignal;
+}
+
+export interface Continued {
+  turn: number;
+  /** As the reasoner gave it with its question. */
+  checkpoint: unknown;
+  answer: Answer;
+}
+
+/** Without a decision and without data somebody has only sent a message. */
+export interface Answer {
+  decision?: string;
+  data?: unknown;
+  by?: string;
+  reason?: string;
+  /** Nobody answered in time: it is the question's own default. */
+  is_default?: boolean;
+}
+
+/** Ends the turn of a reasoner until a person has answered. */
+export class Question {
+  readonly waiting: WaitingFor;
+  readonly checkpoint: unknown;
+
+  constructor(waiting: WaitingFor, checkpoint: unknown) {
+    this.waiting = waiting;
+    this.checkpoint = checkpoint;
+  }
+}
+
+export interface WaitingFor {
+  kind: 'question' | 'approval';
+  text: string;
+  options?: string[];
+  expires_in_ms?: number;
+  default?: unknown;
 }
 
 export type StepKind = 'thought' | 'tool_call' | 'tool_result' | 'self_correction' | 'message';
@@ -30,9 +70,17 @@ export type StepKind = 'thought' | 'tool_call' | 'tool_result' | 'self_correctio
 export type Frame =
   | { type: 'progress'; current_action: string; progress_pct: number; estimated_completion?: string }
   | { type: 'step'; kind: StepKind; name: string; summary: string; data?: unknown }
-  | { type: 'note'; message: string }
+  | { type: 'context.patch'; patch: PatchOperation[] }
+  | { type: 'partial_result'; data: unknown }
   | { type: 'result'; result: unknown }
   | { type: 'error'; error: string; retryable: boolean; error_details?: unknown };
+
+/** Of JSON Patch (RFC 6902). */
+export interface PatchOperation {
+  op: 'add';
+  path: string;
+  value: unknown;
+}
 
 export type Reasoner = (call: Call) => Promise<unknown> | AsyncGenerator<Frame>;
 
@@ -86,17 +134,20 @@ export function serveAgent({ node, help, reasoners }: Agent): void {
   }
 
   async function runReasoner(reasoner: Reasoner, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const input = await readJsonObject(request);
+    const body = await readJsonObject(request);
+    const continued = continuedOf(body, header(request, 'perdure-turn'));
+    const input = continued ? asObject(body['input']) : body;
     const controller = new AbortController();
     const executionId = header(request, 'x-execution-id') ?? randomUUID();
     const attempt = Math.max(1, Number.parseInt(header(request, 'perdure-attempt') ?? '1', 10) || 1);
+    const eventsUrl = header(request, 'perdure-events-url');
     const entry = { executionId, controller };
     running.add(entry);
     // Nobody is left to read the answer, so there is no point in working on.
     response.once('close', () => controller.abort());
     try {
-      const answer = reasoner({ input, executionId, attempt, signal: controller.signal });
-      if (answer instanceof Promise) sendJson(response, 200, await answer);
+      const answer = reasoner({ input, executionId, attempt, eventsUrl, continued, signal: controller.signal });
+      if (answer instanceof Promise) sendAnswer(response, await answer);
       else await sendFrames(response, answer, prefersEventStream(header(request, 'accept')), controller.signal);
     } catch (error) {
       // Cancelled: there is no result to send, and a final status keeps the call from being repeated.
@@ -156,11 +207,23 @@ async function sendFrames(
   response.end();
 }
 
+/** The header tells a question from a result that looks like one. */
+function sendAnswer(response: ServerResponse, answer: unknown): void {
+  if (answer instanceof Question) response.setHeader('perdure-status', 'waiting');
+  sendJson(response, 200, answer);
+}
+
 function sendJson(response: ServerResponse, status: number, body: unknown): void {
   if (response.headersSent || response.destroyed) return;
   const json = JSON.stringify(body ?? null);
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(json) });
   response.end(json);
+}
+
+/** From the second turn on the body has the input, and what has become of the question. */
+function continuedOf(body: Record<string, unknown>, turn: string | undefined): Continued | undefined {
+  if (turn === undefined) return undefined;
+  return { turn: Number(turn), checkpoint: body['checkpoint'], answer: asObject(body['answer']) as Answer };
 }
 
 async function readJsonObject(request: IncomingMessage): Promise<Record<string, unknown>> {
@@ -184,6 +247,10 @@ async function readJsonObject(request: IncomingMessage): Promise<Record<string, 
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function asObject(value: unknown): Record<string, unknown> {
+  return isObject(value) ? value : {};
 }
 
 /** What a caller may see of an error: ours as it is, anything unexpected only in our own log. */

@@ -12,6 +12,7 @@ import { post, run, start, type Env } from './support.ts';
 const HELLO = 'examples/hello-world.ts';
 const DOCUMENTS = 'examples/doc-processor.py';
 const RESEARCH = 'examples/research-agent.ts';
+const APPROVAL = 'examples/approval-agent.ts';
 
 type Json = Record<string, unknown>;
 
@@ -30,8 +31,8 @@ async function runningIs(url: string, expected: number): Promise<void> {
   }
 }
 
-const cancel = async (url: string, id: string): Promise<unknown> =>
-  (await post(`${url}/_internal/executions/${id}/cancel`, {})).json();
+const cancel = async (url: string, id: string, notice: Json = {}): Promise<unknown> =>
+  (await post(`${url}/_internal/executions/${id}/cancel`, notice)).json();
 
 interface Callback {
   id: string;
@@ -128,6 +129,7 @@ const agents = [
   { file: HELLO, path: '/reasoners/greet', input: { name: 'Ada' }, step: 'greet' },
   { file: DOCUMENTS, path: '/reasoners/analyze', input: { text: REPORT }, step: 'keywords' },
   { file: RESEARCH, path: '/reasoners/deep_analysis', input: { topic: 'ferry' }, step: 'read' },
+  { file: APPROVAL, path: '/reasoners/transfer', input: { amount: 120, to: 'Ada' }, step: 'ask' },
 ] as const;
 
 for (const { file, path, input, step } of agents) {
@@ -257,7 +259,7 @@ test('research-agent sends server-sent events to a caller that prefers them', as
   assert.equal(type, 'text/event-stream');
   const blocks = text.split('\n\n').filter((block) => block !== '');
   for (const block of blocks) {
-    const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(block) ?? [];
+    const [, event, data] = /^event: ([\w.]+)\ndata: (.*)$/.exec(block) ?? [];
     assert.equal((JSON.parse(data ?? '') as Json)['type'], event);
   }
   assert.match(blocks.at(-1) ?? '', /^event: result\n/);
@@ -446,6 +448,16 @@ test('doc-processor sends nothing more after a cancel', async (t) => {
   await post(`${url}/reasoners/analyze`, { text: REPORT }, callbacks.headers('exec_2'));
   await callbacks.until('exec_2', 'succeeded');
   assert.equal(callbacks.received.filter(({ id }) => id === 'exec_1').length, 1);
+});
+
+test('doc-processor that is given a grace says at once that it has stopped', async (t) => {
+  const callbacks = await callbackServer(t);
+  const { url } = await start(t, DOCUMENTS);
+  const input = { text: REPORT, demo: { step_ms: 600_000 } };
+  await post(`${url}/reasoners/analyze`, input, callbacks.headers('exec_1'));
+  await callbacks.until('exec_1', 'running');
+  assert.deepEqual(await cancel(url, 'exec_1', { reason: 'enough', grace_ms: 10_000 }), { cancelled: true });
+  assert.equal((await callbacks.until('exec_1', 'cancelled'))['error'], 'stopped as asked: enough');
 });
 
 test('doc-processor repeats a result that was not taken, and stops when told that nobody wants it', async (t) => {

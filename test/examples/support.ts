@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { TestContext } from 'node:test';
+import type { Body, System } from '../support/system.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -47,4 +48,18 @@ export function post(url: string, body: unknown, headers: Env = {}, signal?: Abo
 export async function printed({ child, output }: ReturnType<typeof run>, text: RegExp): Promise<void> {
   const signal = AbortSignal.timeout(10_000);
   while (!text.test(output.stdout)) await once(child.stdout, 'data', { signal });
+}
+
+/** Waits until an execution that goes on is so, and gives its view. */
+export async function until(system: System, id: string, isSo: (view: Body) => boolean): Promise<Body> {
+  let etag = '"none"';
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline;) {
+    // A fetch with If-None-Match asks for no-cache unless told otherwise: that would be the workflow's own answer.
+    const condition = { 'if-none-match': etag, 'cache-control': 'max-age=0' };
+    const { body, headers } = await system.get(`/api/v1/executions/${id}?wait=20`, condition);
+    etag = headers.get('etag') ?? etag;
+    if (body && isSo(body)) return body;
+    if (body) assert.equal(body.completed_at, null, JSON.stringify(body));
+  }
+  throw new Error(`${id} did not become so in time`);
 }
