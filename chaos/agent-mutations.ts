@@ -3,8 +3,8 @@ import type { Mutation } from './mutations.ts';
 const ACCEPTED_STILL_HELD: Mutation['edits'] = [
   { find: "return { kind: 'accepted' };", replace: 'return await new Promise<never>(() => undefined);' },
   {
-    find: 'if (number > 1 && (await isCallbackRecorded(Context.current())))',
-    replace: 'if (number < 0 && (await isCallbackRecorded(Context.current())))',
+    find: 'const recorded = number > 1 || hasWaited() ?',
+    replace: 'const recorded = number < 0 ?',
     file: 'activities/call-agent.ts',
   },
 ];

@@ -32,7 +32,7 @@ export const LOG_MUTATIONS: Mutation[] = [
   {
     name: 'event-id-ignored',
     what: 'an event that an agent sends again because it got no answer is recorded again',
-    file: 'workflows/state.ts',
+    file: 'workflows/agent-reports.ts',
     edits: [{ find: 'if (ids.includes(id)) return true;', replace: '' }],
     faults: 'cut:agent-api',
     caughtBy: 'I7',
@@ -41,12 +41,12 @@ export const LOG_MUTATIONS: Mutation[] = [
   {
     name: 'event-answered-first',
     what: 'an event is answered 200 before its signal is accepted',
-    file: 'api/executions.ts',
+    file: 'api/agent-words.ts',
     edits: [
       {
-        find: 'signalOpen(executionId, () => reportQueue.add(executionId, marked))',
+        find: 'signalAndSee(executionId, () => queue.add(executionId, marked, pauseAfter(events)), isThere)',
         replace:
-          'signalOpen(executionId, async () => void reportQueue.add(executionId, marked).catch(() => undefined))',
+          'signalAndSee(executionId, async () => void queue.add(executionId, marked).catch(() => undefined), isThere)',
       },
     ],
     faults: 'kill-temporal@in-flight,cut:api-temporal',

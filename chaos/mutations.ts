@@ -1,6 +1,7 @@
 import { AGENT_MUTATIONS } from './agent-mutations.ts';
 import { LOG_MUTATIONS } from './log-mutations.ts';
 import type { Invariant } from './promises.ts';
+import { STEER_MUTATIONS } from './steer-mutations.ts';
 import { WEBHOOK_MUTATIONS } from './webhook-mutations.ts';
 
 /** A protection taken out of Perdure's code, and the run that has to notice. */
@@ -50,9 +51,9 @@ const OUTAGE_IS_500: Mutation['edits'] = [
 const SECOND_CALLBACK_OVERWRITES: Mutation['edits'] = [
   { find: 'state.callback ??= entry.callback;', replace: 'state.callback = entry.callback;' },
   {
-    file: 'api/executions.ts',
-    find: 'const word = before.outcome ?? before.callback;',
-    replace: 'const word = before.outcome;',
+    file: 'api/agent-words.ts',
+    find: 'const first = wordOf(before);',
+    replace: 'const first = before.outcome;',
   },
 ];
 
@@ -96,14 +97,14 @@ export const MUTATIONS: Mutation[] = [
   {
     name: 'callback-answered-first',
     what: 'a callback is answered 200 before its signal is sent',
-    file: 'api/executions.ts',
+    file: 'api/agent-words.ts',
     edits: [
       {
-        find: 'const callbackId = randomUUID();\n      const handle = client.workflow.getHandle(executionId);',
+        find: 'const callbackId = randomUUID();',
         replace: `const callbackId = randomUUID();
-      const handle = client.workflow.getHandle(executionId);
-      setTimeout(() => void handle.signal(agentCallbackSignal, { ...ending, callbackId }).catch(() => undefined), 1500);
-      if (callbackId !== '') return before;`,
+    const late = () => client.workflow.getHandle(executionId).signal(agentCallbackSignal, { ...word, callbackId });
+    setTimeout(() => void late().catch(() => undefined), 1500);
+    if (callbackId !== '') return before;`,
       },
     ],
     faults: 'agent:conflict,agent:race,kill-temporal@in-flight',
@@ -132,7 +133,7 @@ export const MUTATIONS: Mutation[] = [
   {
     name: 'duplicate-refused',
     what: 'an agent that tells its end again is told of a conflict',
-    file: 'api/executions.ts',
+    file: 'api/agent-words.ts',
     edits: DUPLICATE_REFUSED,
     faults: 'agent:duplicate',
     caughtBy: 'REFUSAL',
@@ -140,7 +141,7 @@ export const MUTATIONS: Mutation[] = [
   {
     name: 'duplicate-refused-cut',
     what: 'the same, of one that never got its answer',
-    file: 'api/executions.ts',
+    file: 'api/agent-words.ts',
     edits: DUPLICATE_REFUSED,
     faults: 'cut:agent-api',
     caughtBy: 'REFUSAL',
@@ -149,7 +150,7 @@ export const MUTATIONS: Mutation[] = [
   {
     name: 'conflict-told-as-taken',
     what: 'an agent whose word contradicts the recorded one is told 200',
-    file: 'api/executions.ts',
+    file: 'api/agent-words.ts',
     edits: [
       {
         find: 'if (first.status === again.status && sameResult) return state;',
@@ -176,10 +177,10 @@ export const MUTATIONS: Mutation[] = [
   {
     name: 'result-dropped',
     what: 'the result of the agent does not get into the outcome',
-    file: 'workflows/execute-target.ts',
+    file: 'workflows/turns.ts',
     edits: [
       {
-        find: "return { status: 'succeeded', result: answer.result }",
+        find: "return ended({ status: 'succeeded', result: said.result })",
         replace: "return { status: 'succeeded', result: answer.kind }",
       },
     ],
@@ -204,21 +205,16 @@ export const MUTATIONS: Mutation[] = [
   {
     name: 'limit-forgotten',
     what: 'the time limit does not hold after a 202',
-    file: 'workflows/execute-target.ts',
-    edits: [
-      {
-        find: 'else if (!(await condition(isCalledBack, Math.max(1, remainingMs(timeoutMs))))) return timeoutEnding(timeoutMs);',
-        replace: 'else await condition(isCalledBack);',
-      },
-    ],
+    file: 'workflows/time-limit.ts',
+    edits: [{ find: 'timer = startTimer(Math.max(1, left(limitMs)), onPassed);', replace: '' }],
     faults: 'agent:silent',
     caughtBy: 'LIVE',
   },
   {
     name: 'limit-by-the-wrong-clock',
     what: "the time limit counts from the API's clock instead of Temporal's",
-    file: 'workflows/execute-target.ts',
-    edits: [{ find: 'workflowInfo().startTime.getTime() + limitMs', replace: 'Date.parse(input.createdAt) + limitMs' }],
+    file: 'workflows/run.ts',
+    edits: [{ find: ': runStartedAt(),', replace: ': Date.parse(input.createdAt),' }],
     faults: 'skew-api,agent:silent,agent:hang',
     caughtBy: 'LIVE',
     rounds: 3,
@@ -228,12 +224,13 @@ export const MUTATIONS: Mutation[] = [
     name: 'cancel-swallowed',
     what: 'a cancel is answered 202 and not passed on',
     file: 'api/executions.ts',
-    edits: [{ find: 'await client.workflow.getHandle(executionId).cancel();', replace: '' }],
+    edits: [{ find: 'await handle.cancel();', replace: '' }],
     faults: 'agent:silent',
     caughtBy: 'I5',
   },
   ...WEBHOOK_MUTATIONS,
   ...LOG_MUTATIONS,
+  ...STEER_MUTATIONS,
   {
     name: 'url-in-history',
     what: 'the whole URL of a webhook stands beside the sealed one',

@@ -64,6 +64,7 @@ export const SPANS = {
   PERDURE_WEBHOOK_TIMEOUT_MS: '2000',
   PERDURE_WEBHOOK_MAX_ATTEMPTS: '6',
   PERDURE_SYNC_LIMIT_MS: '20000',
+  PERDURE_CANCEL_GRACE_MS: '1000',
 } as const;
 
 export const AGENT_NODE = 'agent';
