@@ -1,7 +1,6 @@
 import type { Dispatcher } from 'undici';
 import { findJsonFlaw } from '../common/json.ts';
-import { readReport } from '../common/reports.ts';
-import { readWaitRequest } from '../common/wait-request.ts';
+import { readEndOfTurn } from '../common/wait-request.ts';
 import type { AgentAnswer } from '../workflows/contract.ts';
 import type { AgentReport, Json, JsonObject, WaitRequest } from '../workflows/execution.ts';
 import { agentFailures, MAX_ERROR_DETAILS_BYTES } from './agent-failure.ts';
@@ -72,12 +71,8 @@ async function endTurn(
 }
 
 function checkWait(fields: Json | undefined, checkpoint: Json | undefined): WaitRequest {
-  const read = readWaitRequest(fields);
-  if ('flaw' in read) throw agentFailures.badResult(`waiting${read.flaw.path}: ${read.flaw.message}`);
-  if (checkpoint !== undefined) {
-    const { flaw } = readReport('checkpoint', { data: checkpoint });
-    if (flaw) throw agentFailures.badResult(`checkpoint${flaw.path}: ${flaw.message}`);
-  }
+  const read = readEndOfTurn(fields, checkpoint);
+  if ('flaw' in read) throw agentFailures.badResult(`${read.flaw.path}: ${read.flaw.message}`);
   return read.wait;
 }
 

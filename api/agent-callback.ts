@@ -1,7 +1,7 @@
 import { clip } from '../common/clip.ts';
 import { findJsonFlaw } from '../common/json.ts';
 import { progressReport, readReport } from '../common/reports.ts';
-import { readWaitRequest } from '../common/wait-request.ts';
+import { readEndOfTurn } from '../common/wait-request.ts';
 import type { AgentReport, Ending, ExecutionStatus, Json, WaitRequest } from '../workflows/execution.ts';
 import { isTerminal } from '../workflows/execution.ts';
 import { ApiError } from './errors.ts';
@@ -56,11 +56,9 @@ export function readCallback(body: unknown, maxResultBytes: number): CallbackMea
 
 /** The agent ends its turn with a question. What is wrong with it is told: nothing is lost yet. */
 function endOfTurn(fields: Record<string, Json | undefined>): CallbackMeaning {
-  const read = readWaitRequest(fields.waiting);
-  if ('flaw' in read) throw invalid([{ path: `$.waiting${read.flaw.path}`, message: read.flaw.message }]);
-  const { checkpoint } = fields;
-  const flaw = checkpoint === undefined ? undefined : readReport('checkpoint', { data: checkpoint }).flaw;
-  if (flaw) throw invalid([{ path: `$.checkpoint${flaw.path}`, message: flaw.message }]);
+  const { waiting, checkpoint } = fields;
+  const read = readEndOfTurn(waiting, checkpoint);
+  if ('flaw' in read) throw invalid([{ ...read.flaw, path: `$.${read.flaw.path}` }]);
   return { kind: 'waiting', wait: read.wait, reports: kept('checkpoint', checkpoint) };
 }
 

@@ -116,7 +116,7 @@ function wordOf({ outcome, callback }: ReadState): LastWord | undefined {
 /** What would come to nothing is refused, as far as it can be seen by now. */
 function refuseFlaws(state: ReadState, reports: AgentReport[]): void {
   const { executionId } = state;
-  let context = state.context ?? { rev: 0, ...EMPTY_CONTEXT };
+  let context = state.context ?? EMPTY_CONTEXT;
   for (const report of reports) {
     if (report.type !== 'other') continue;
     if (report.name.startsWith('steer.')) {

@@ -6,6 +6,7 @@ import type { TrackedMessage } from '../workflows/messages.ts';
 import { isOver } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import type { ActivityDetails } from './activity-details.ts';
+import type { Executions } from './executions.ts';
 import type { Estimate } from './estimate.ts';
 import type { ReadState } from './pending.ts';
 import type { CONTROLS, Execution } from './schemas.ts';
@@ -68,6 +69,14 @@ export function executionView(state: ReadState, { details, estimate }: Surroundi
     webhook_events: state.webhookEvents.map(attemptView),
     sequence: state.sequence,
   };
+}
+
+/** The same with all that there is to know of it at this moment. */
+export async function viewNow(
+  { detailsOf, estimateOf }: Pick<Executions, 'detailsOf' | 'estimateOf'>,
+  state: ReadState,
+): Promise<Execution> {
+  return executionView(state, { details: await detailsOf(state), estimate: estimateOf(state) });
 }
 
 /** How an execution ended, as it stands in it and in its log. */
@@ -161,7 +170,7 @@ function isTurnOver(state: ExecutionState): boolean {
 
 function controlOf(state: ExecutionState): (typeof CONTROLS)[number] {
   if (isOver(state) || state.isCancelling) return 'cancel';
-  const isInterrupted = openMessages(state.messages).some(({ interrupt }) => interrupt);
+  const isInterrupted = openMessages(state.messages).some(({ message }) => message?.interrupt);
   return state.paused || isInterrupted ? 'hold' : 'continue';
 }
 

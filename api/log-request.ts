@@ -3,6 +3,9 @@ import { z } from 'zod';
 import { numberParameter } from './json-body.ts';
 import type { LogEvent } from './schemas.ts';
 
+/** Of an entry, as clients give it. */
+export const ENTRY_NUMBER = /^\d{1,9}$/;
+
 /** What every way to read a log can be asked for, beside where to begin. */
 export const logParameters = {
   kinds: z

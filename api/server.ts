@@ -90,6 +90,11 @@ export function listen(
 function refuseUnreadable(err: NodeJS.ErrnoException, socket: Duplex): void {
   if (err.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const refusal = REFUSAL_OF[err.code ?? ''] ?? new ApiError('malformed_request', 'this is not an HTTP/1.1 request');
+  refuseSocket(socket, refusal);
+}
+
+/** A refusal on a connection for which there is no response any more. */
+export function refuseSocket(socket: Duplex, refusal: ApiError): void {
   const { status, headers, body } = toAnswer(refusal);
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
@@ -114,7 +119,7 @@ function refuse(response: ServerResponse, refusal: ApiError): void {
 }
 
 /** A refusal that the app has no part in, in the shape of those of the app. */
-export function toAnswer(refusal: ApiError): { status: number; headers: Record<string, string>; body: string } {
+function toAnswer(refusal: ApiError): { status: number; headers: Record<string, string>; body: string } {
   const requestId = randomUUID();
   const problem = problemBody(refusal, requestId);
   const body = JSON.stringify(problem);

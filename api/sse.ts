@@ -3,7 +3,7 @@ import type { LogRecord } from './log.ts';
 import type { LogEvent } from './schemas.ts';
 
 /** How long a reader may take nothing before it is cut: what is written for it waits in memory. */
-const STALL_MS = 15_000;
+export const STALL_MS = 15_000;
 const RECONNECT_MS = 1_000;
 
 /** A stream begins with it: how long a client waits before it connects again. */

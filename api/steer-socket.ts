@@ -1,26 +1,25 @@
-import { STATUS_CODES } from 'node:http';
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { RawData, WebSocket } from 'ws';
 import type { AppDeps } from './deps.ts';
-import { ApiError, toApiError } from './errors.ts';
+import { ApiError, problemBody, toApiError } from './errors.ts';
 import { eventView } from './event-view.ts';
-import { executionView, trackedView } from './execution-view.ts';
+import { trackedView, viewNow } from './execution-view.ts';
 import { isExecutionId } from './ids.ts';
 import { check, invalid, parseJson } from './json-body.ts';
+import { ENTRY_NUMBER } from './log-request.ts';
 import { toMessage, withPatches } from './routes/steering.ts';
 import { steerMessage } from './steering-schemas.ts';
-import { toAnswer } from './server.ts';
+import { refuseSocket } from './server.ts';
 import type { UpgradeHandler } from './server.ts';
 import { notFound } from './signalling.ts';
+import { STALL_MS } from './sse.ts';
 import { TooManyWatchers } from './watchers.ts';
 import { tooManyStreams } from './stream-slots.ts';
 
 /** A peer that answers no ping within one more of these is gone. */
 const PING_MS = 10_000;
-/** How long a reader may take nothing before it is cut. */
-const STALL_MS = 15_000;
 /** How long a peer may take to answer a close. */
 const CLOSE_MS = 2_000;
 const MAX_FRAME_BYTES = 64 * 1024;
@@ -51,15 +50,14 @@ export function createSteerSocket(deps: AppDeps): UpgradeHandler {
     if (!isExecutionId(id)) throw notFound();
     refuseOtherOrigin(request);
     const after = url.searchParams.get('after');
-    if (after !== null && !/^\d{1,9}$/.test(after))
+    if (after !== null && !ENTRY_NUMBER.test(after))
       throw invalid([{ path: 'after', message: 'must be the number of a log entry' }]);
     await executions.get(id);
     return { id, after: after === null ? undefined : Number(after), release: streamSlots.take() };
   }
 
-  function serve(socket: WebSocket, { id, after, release }: Admitted): void {
+  function serve(socket: WebSocket, { id, after }: Admitted): void {
     const over = new AbortController();
-    const end = () => over.abort();
     const goAway = () => {
       socket.close(CLOSE.goingAway, 'this process is about to stop');
       // A peer that is gone would keep the server from closing.
@@ -76,15 +74,14 @@ export function createSteerSocket(deps: AppDeps): UpgradeHandler {
     socket.on('error', () => socket.terminate());
     socket.on('close', () => {
       clearInterval(ping);
-      end();
-      release();
+      over.abort();
     });
     receive(socket, id);
     follow(socket, id, after, over.signal).catch((err: unknown) => {
       if (over.signal.aborted) return;
       const refusal = err instanceof TooManyWatchers ? tooManyStreams() : toApiError(err);
       const close = () => socket.close(CLOSE.error, refusal.code);
-      send(socket, { kind: 'error', ...bodyOf(refusal) }).then(close, close);
+      send(socket, { kind: 'error', ...problemOf(refusal) }).then(close, close);
     });
     if (closing.aborted) goAway();
   }
@@ -92,8 +89,7 @@ export function createSteerSocket(deps: AppDeps): UpgradeHandler {
   async function follow(socket: WebSocket, id: string, after: number | undefined, signal: AbortSignal): Promise<void> {
     const state = await executions.get(id);
     if (after === undefined) {
-      const details = await executions.detailsOf(state);
-      const data = executionView(state, { details, estimate: executions.estimateOf(state) });
+      const data = await viewNow(executions, state);
       await send(socket, { kind: 'snapshot', sequence: state.sequence, data });
     }
     const log = executions.followLog(id, after ?? state.sequence, { idleMs: PING_MS, signal });
@@ -129,7 +125,7 @@ export function createSteerSocket(deps: AppDeps): UpgradeHandler {
       );
       return { kind: 'receipt', ...trackedView(executionId, taken) };
     } catch (err) {
-      return { kind: 'error', ...(id !== undefined && { id }), ...bodyOf(toApiError(err)) };
+      return { kind: 'error', ...(id !== undefined && { id }), ...problemOf(toApiError(err)) };
     }
   }
 
@@ -141,7 +137,7 @@ export function createSteerSocket(deps: AppDeps): UpgradeHandler {
         socket.once('close', admitted.release);
         server.handleUpgrade(request, socket, head, (accepted) => serve(accepted, admitted));
       },
-      (err: unknown) => refuse(socket, toApiError(err)),
+      (err: unknown) => refuseSocket(socket, toApiError(err)),
     );
   };
 }
@@ -171,12 +167,7 @@ function send(socket: WebSocket, frame: object): Promise<void> {
   });
 }
 
-function bodyOf(refusal: ApiError): object {
-  return JSON.parse(toAnswer(refusal).body) as object;
-}
-
-function refuse(socket: Duplex, refusal: ApiError): void {
-  const { status, headers, body } = toAnswer(refusal);
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
+/** A refusal as a frame. */
+function problemOf(refusal: ApiError): object {
+  return problemBody(refusal, randomUUID());
 }

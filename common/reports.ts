@@ -3,6 +3,8 @@ import { OPEN_STATUSES, STEP_KINDS } from '../workflows/execution.ts';
 import type { AgentReport, Json, JsonObject } from '../workflows/execution.ts';
 import { MAX_PATCH_OPERATIONS } from '../workflows/json-patch.ts';
 import { clip } from './clip.ts';
+import { firstFlaw } from './flaw.ts';
+import type { Flaw } from './flaw.ts';
 import { findJsonFlaw } from './json.ts';
 
 /** What an agent can say while it works: the vocabulary of its streamed frames and of its callbacks. */
@@ -16,7 +18,7 @@ const MAX_TEXT = 1000;
 export interface ReadReport {
   report: AgentReport;
   /** Why it could not be read as what it says it is; it is then kept as `other`. */
-  flaw?: { path: string; message: string };
+  flaw?: Flaw;
 }
 
 const amount = z.number().min(0).max(1e15).optional();
@@ -98,9 +100,7 @@ export function readReport(name: string, fields: JsonObject): ReadReport {
   if (!schema) return { report: { type: 'other', name: clip(name, MAX_NAME), data } };
   const read = schema.safeParse(data);
   if (read.success) return { report: { type: 'other', name, data: read.data as JsonObject } };
-  const [issue] = read.error.issues;
-  const path = (issue?.path ?? []).map((part) => `.${String(part)}`).join('');
-  return { report: other(name, data), flaw: { path, message: issue?.message ?? 'cannot be read' } };
+  return { report: other(name, data), flaw: firstFlaw(read.error) };
 }
 
 /** What an agent says of its progress; fields that make no sense are left out, the others count. */

@@ -1,6 +1,9 @@
 import { z } from 'zod';
+import { firstFlaw } from './flaw.ts';
+import type { Flaw } from './flaw.ts';
+import { readReport } from './reports.ts';
 import { WAIT_KINDS } from '../workflows/execution.ts';
-import type { WaitRequest } from '../workflows/execution.ts';
+import type { Json, WaitRequest } from '../workflows/execution.ts';
 
 const MAX_EXPIRY_MS = 365 * 24 * 3_600_000;
 const MAX_DEFAULT_CHARS = 4096;
@@ -38,15 +41,11 @@ export const waitRequest = z
   })
   .meta({ id: 'WaitRequest' });
 
-export type ReadWait = { wait: WaitRequest } | { flaw: { path: string; message: string } };
+export type ReadWait = { wait: WaitRequest } | { flaw: Flaw };
 
-export function readWaitRequest(fields: unknown): ReadWait {
+function readWaitRequest(fields: unknown): ReadWait {
   const read = waitRequest.safeParse(fields);
-  if (!read.success) {
-    const [issue] = read.error.issues;
-    const path = (issue?.path ?? []).map((part) => `.${String(part)}`).join('');
-    return { flaw: { path, message: issue?.message ?? 'cannot be read' } };
-  }
+  if (!read.success) return { flaw: firstFlaw(read.error) };
   const { kind, text, options, expires_in_ms, default: defaultAnswer } = read.data;
   return {
     wait: {
@@ -57,4 +56,12 @@ export function readWaitRequest(fields: unknown): ReadWait {
       ...(defaultAnswer !== undefined && defaultAnswer !== null && { defaultAnswer }),
     },
   };
+}
+
+/** How an agent ends a turn: with a question, and maybe a checkpoint. The path of a flaw begins with whose it is. */
+export function readEndOfTurn(waiting: unknown, checkpoint: Json | undefined): ReadWait {
+  const read = readWaitRequest(waiting);
+  if ('flaw' in read) return { flaw: { ...read.flaw, path: `waiting${read.flaw.path}` } };
+  const flaw = checkpoint === undefined ? undefined : readReport('checkpoint', { data: checkpoint }).flaw;
+  return flaw ? { flaw: { ...flaw, path: `checkpoint${flaw.path}` } } : read;
 }

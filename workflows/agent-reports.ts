@@ -75,7 +75,7 @@ function applyOther(state: ExecutionState, report: OtherReport, number: Numberin
 /** Patches the agent's context, or says why not. `rev` is the revision that a patch makes. */
 function patchContext(state: ExecutionState, report: OtherReport): LogEntry {
   const { patch, rev: wanted } = report.data as unknown as { patch: PatchOperation[]; rev?: number };
-  const { rev, ...before } = state.context ?? { rev: 0, ...EMPTY_CONTEXT };
+  const { rev, ...before } = state.context ?? EMPTY_CONTEXT;
   const rejected = (why: JsonObject): LogEntry => ({
     kind: 'context-rejected',
     data: { ...report.data, rev, ...why },
@@ -90,7 +90,7 @@ function patchContext(state: ExecutionState, report: OtherReport): LogEntry {
   return { kind: 'report', report: { ...report, data: { ...report.data, rev: rev + 1 } } };
 }
 
-export const EMPTY_CONTEXT: PatchedDocument = { document: {}, chars: 2 };
+export const EMPTY_CONTEXT: PatchedDocument & { rev: number } = { rev: 0, document: {}, chars: 2 };
 
 function receiptOf(name: `steer.${Receipt['status']}`, data: JsonObject): Receipt {
   const { message_id: id, step, reason } = data as { message_id: string; step?: string; reason?: string };

@@ -7,7 +7,6 @@ export interface TrackedMessage {
   status: MessageStatus;
   /** Number of the log entry that took it. */
   sequence: number;
-  interrupt?: true;
   /** There until the agent has dealt with it; the log has it for ever. */
   message?: SteerMessage;
 }
@@ -25,7 +24,7 @@ export const MAX_OPEN_MESSAGES = 50;
 /** Of those that are dealt with, how many are remembered. */
 const MAX_CLOSED_MESSAGES = 100;
 
-export function isOpen({ status }: TrackedMessage): boolean {
+function isOpen({ status }: TrackedMessage): boolean {
   return status === 'accepted' || status === 'delivered';
 }
 

@@ -5,7 +5,7 @@ import type { Receipt, TrackedMessage } from './messages.ts';
 import type { ExecutionState, Numbering } from './state.ts';
 
 export function applyMessage(state: ExecutionState, message: SteerMessage, number: Numbering): void {
-  const { id, interrupt, ifRev } = message;
+  const { id, ifRev } = message;
   if (state.messages?.some((known) => known.id === id)) return;
   const rev = state.context?.rev ?? 0;
   const isStale = ifRev !== undefined && ifRev < rev;
@@ -13,7 +13,6 @@ export function applyMessage(state: ExecutionState, message: SteerMessage, numbe
     id,
     status: isStale ? 'rejected' : 'accepted',
     sequence: state.sequence + 1,
-    ...(interrupt && { interrupt }),
     ...(!isStale && { message }),
   };
   state.messages = bounded([...(state.messages ?? []), tracked]);

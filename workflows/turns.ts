@@ -115,9 +115,7 @@ async function callAgent(
 
 function endingOfFailedCall(run: Run, err: unknown): Ending {
   const { state, input, limit, isControlled } = run;
-  // The agent was told that its word is recorded: a cancel or a deadline that the same task brings cannot undo that.
-  const isDecisive = state.callback !== undefined && (isControlled || patched('acknowledged-callback-decides'));
-  if (isDecisive) {
+  if (isCallbackDecisive(run)) {
     const end = endOfCallback(run);
     if (end.kind === 'ending') return end.ending;
   }
@@ -126,12 +124,17 @@ function endingOfFailedCall(run: Run, err: unknown): Ending {
   return endingOfFailure(err, input.timeoutMs, hasPassed);
 }
 
+/** The agent was told that its word is recorded: a cancel or a deadline that the same task brings cannot undo that. */
+function isCallbackDecisive({ state, isControlled }: Run): boolean {
+  return state.callback !== undefined && (isControlled || patched('acknowledged-callback-decides'));
+}
+
 /** Waits while the execution is held. @returns how it ends, if it does so before the agent was called */
 async function untilCallable(run: Run, answer: Answer | undefined): Promise<TurnEnd | undefined> {
-  const { state, limit, wakeups, isCancelRequested, isControlled, input } = run;
+  const { state, limit, wakeups, isCancelRequested, input } = run;
   const isOver = () => state.callback !== undefined || isCancelRequested() || limit.hasPassed();
   if (state.paused) await wakeups.until(() => !state.paused || isOver() || isDueToCarryOn(run));
-  if (state.callback && (isControlled || patched('acknowledged-callback-decides'))) return endOfCallback(run);
+  if (isCallbackDecisive(run)) return endOfCallback(run);
   if (isCancelRequested()) return ended(cancelledEnding(state));
   if (limit.hasPassed() && input.timeoutMs !== undefined) return ended(timeoutEnding(input.timeoutMs));
   return state.paused ? carryOn(run, { isAccepted: false, ...(answer && { answer }) }) : undefined;

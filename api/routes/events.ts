@@ -6,16 +6,14 @@ import type { AppDeps } from '../deps.ts';
 import { HEARTBEAT_MS, openStream } from '../event-stream.ts';
 import { eventView } from '../event-view.ts';
 import { executionIdOf } from '../execution-id.ts';
-import { directionsView, executionView } from '../execution-view.ts';
+import { directionsView, viewNow } from '../execution-view.ts';
 import { invalid, queryOf, readJson } from '../json-body.ts';
 import type { LogPart } from '../log.ts';
-import { createPage, lastEventIdOf, logFormat, logParameters, wantsPages } from '../log-request.ts';
+import { createPage, ENTRY_NUMBER, lastEventIdOf, logFormat, logParameters, wantsPages } from '../log-request.ts';
 import type { LogFormat } from '../log-request.ts';
 import type { ReadState } from '../pending.ts';
 import type { LogEvent } from '../schemas.ts';
 import { END, HEARTBEAT, sseEvent, sseOf, typed } from '../sse.ts';
-
-const ENTRY_NUMBER = /^\d{1,9}$/;
 
 export const eventsQuery = z.strictObject({
   after: z.string().regex(ENTRY_NUMBER, 'must be the number of a log entry').transform(Number).optional(),
@@ -74,8 +72,7 @@ export function eventRoutes(deps: AppDeps): Hono {
   }
 
   async function snapshotOf(state: ReadState): Promise<string> {
-    const details = await executions.detailsOf(state);
-    const snapshot = executionView(state, { details, estimate: executions.estimateOf(state) });
+    const snapshot = await viewNow(executions, state);
     return sseEvent('snapshot', snapshot, snapshot.sequence);
   }
 

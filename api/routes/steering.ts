@@ -43,7 +43,7 @@ export function steeringRoutes({ executions }: AppDeps): Hono {
     const id = executionIdOf(c);
     const { since_rev } = queryOf(c, contextQuery);
     const { context } = await executions.get(id);
-    const { rev, document } = context ?? { rev: 0, ...EMPTY_CONTEXT };
+    const { rev, document } = context ?? EMPTY_CONTEXT;
     c.header('Cache-Control', 'no-store');
     if (since_rev === undefined) return c.json({ rev, document });
     return c.json({ rev, patches: await patchesSince(executions, id, since_rev) });
