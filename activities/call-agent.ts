@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, CancelledFailure, Context, log } from '@temporalio/activity';
+import { WorkflowNotFoundError } from '@temporalio/client';
 import { agentReportSignal } from '../workflows/contract.ts';
 import type {
   Activities,
@@ -23,6 +25,7 @@ import { createReportBatcher, maxReportedBytes } from './report-batcher.ts';
 
 /** Why Temporal cancels an activity whose limit has passed. */
 const TIMED_OUT = 'TIMED_OUT';
+const INSIST_MS = 2_000;
 /** An activity that is taken up at once is not older than this. */
 const WAITED_MS = 1_000;
 
@@ -52,13 +55,14 @@ export function createCallAgent(
   }
 
   async function callAgent(call: AgentCall): Promise<AgentAnswer> {
-    const { executionId, attemptsBefore = 0, mayBeHeld, mustBeHeld } = call;
+    const { executionId, attemptsBefore = 0, mayBeHeld, mustBeHeld, continuation } = call;
     const { attempt } = Context.current().info;
     const known = mayBeHeld && attempt === 1 ? held.take(executionId) : undefined;
     if (known) return followToEnd(executionId, known);
     if (mustBeHeld) throw agentFailures.workerDied();
     const number = attemptsBefore + attempt;
-    const recorded = number > 1 || hasWaited() ? await signalsSinceScheduled(Context.current()) : undefined;
+    const recorded =
+      number > 1 || hasWaited() ? await signalsSinceScheduled(Context.current(), continuation?.turn ?? 1) : undefined;
     // An agent whose word is recorded is not called again, also where the workflow has not heard it yet.
     if (recorded?.isCalledBack) return { kind: 'accepted' };
     if (recorded?.isHeld) return { kind: 'handed-back', attempts: number - 1 };
@@ -160,9 +164,9 @@ async function finish({ attempt, answer, abort, toFailure }: OpenCall): Promise<
   try {
     const read = await answer;
     if (read.kind !== 'stream') return read;
-    const report = reportToWorkflow(context);
-    const batcher = createReportBatcher((reports) => report(reports).catch(warn), maxReportedBytes(attempt));
-    return await read.follow({ batcher, report });
+    const send = reportToWorkflow(context);
+    const batcher = createReportBatcher((reports) => send(reports).catch(warn), maxReportedBytes(attempt));
+    return await read.follow({ batcher, report: (reports) => insist(() => send(reports), context) });
   } catch (err) {
     if (context.cancellationSignal.aborted) return await context.cancelled;
     throw toFailure(err);
@@ -176,6 +180,19 @@ function reportToWorkflow({ client, info }: Context): (reports: AgentReport[]) =
   if (workflowId === undefined) throw new Error('the agent was not called by a workflow');
   const execution = client.workflow.getHandle(workflowId, runId);
   return (reports) => execution.signal(agentReportSignal, reports);
+}
+
+/** Tries until it is taken, or this activity is cancelled: an agent that has done its part is not to be called again. */
+async function insist(send: () => Promise<void>, { cancelled }: Context): Promise<void> {
+  for (;;) {
+    try {
+      return await send();
+    } catch (err) {
+      if (err instanceof WorkflowNotFoundError) throw err;
+      warn(err);
+    }
+    await Promise.race([sleep(INSIST_MS), cancelled]);
+  }
 }
 
 /** The agent's work matters more than the news of it. */

@@ -7,19 +7,19 @@ import { applyPatch, PatchFlaw } from '../workflows/json-patch.ts';
 import type { PatchOperation } from '../workflows/json-patch.ts';
 import { openMessages } from '../workflows/messages.ts';
 import { EMPTY_CONTEXT } from '../workflows/agent-reports.ts';
-import { isOver } from '../workflows/state.ts';
+import { isOver, turnOf } from '../workflows/state.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import { ApiError } from './errors.ts';
 import { invalid } from './json-body.ts';
 import type { ReadState } from './pending.ts';
 import { createReportQueue, pauseAfter } from './report-queue.ts';
-import { refuseIfFull } from './signalling.ts';
+import { isFull, refuseIfFull } from './signalling.ts';
 import type { Signalling } from './signalling.ts';
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 /** The last word of an agent in one of its turns. */
-export type LastWord = DistributiveOmit<AgentCallback, 'callbackId'>;
+export type LastWord = DistributiveOmit<AgentCallback, 'callbackId' | 'turn'>;
 
 /** What agents say by callbacks. */
 export interface AgentWords {
@@ -37,7 +37,7 @@ export interface AgentWords {
 }
 
 export function createAgentWords(signalling: Signalling, client: Client): AgentWords {
-  const { call, get, getBetweenTasks, getOpen, see, signalAndSee, signalOpen } = signalling;
+  const { call, get, getBetweenTasks, getOpen, getOpenNow, see, signalAndSee, signalOpen } = signalling;
   const queue = createReportQueue((executionId, reports) =>
     call(() => client.workflow.getHandle(executionId).signal(agentReportSignal, reports)),
   );
@@ -47,7 +47,7 @@ export function createAgentWords(signalling: Signalling, client: Client): AgentW
     const news = reports.filter(({ id }) => id === undefined || !state.eventIds?.includes(id));
     if (news.length === 0) return state;
     refuseIfFull(state);
-    refuseFlaws(state, news);
+    await refuseFlaws(state, news);
     // What has no id of the agent's gets one: it tells whether a report came before the end or after it.
     const prefix = randomBytes(6).toString('base64url');
     const marked = news.map((one, i) => ({ ...one, id: one.id ?? `${prefix}.${i}` }));
@@ -58,33 +58,41 @@ export function createAgentWords(signalling: Signalling, client: Client): AgentW
     );
   }
 
+  /** What would come to nothing is refused, as far as it can be seen by now. */
+  async function refuseFlaws(state: ReadState, news: AgentReport[]): Promise<void> {
+    try {
+      findFlaw(state, news);
+    } catch {
+      // The agent may have a message or a revision from another API process, which is ahead of what is known here.
+      findFlaw(await getOpenNow(state.executionId), news);
+    }
+  }
+
   /** An agent gets its messages only when it is recorded that it does; else with its next callback. */
   async function withDeliveries(state: ReadState): Promise<ReadState> {
     const undelivered = openMessages(state.messages).filter(({ status }) => status === 'accepted');
-    if (undelivered.length === 0 || isOver(state)) return state;
+    if (undelivered.length === 0 || isOver(state) || isFull(state)) return state;
     const receipts = undelivered.map(({ id }): AgentReport => {
       return { type: 'other', name: 'steer.delivered', data: { message_id: id } };
     });
     return report(state.executionId, receipts);
   }
 
-  async function endTurn(before: ReadState, word: LastWord): Promise<ReadState> {
-    const { executionId, turn } = before;
+  async function endTurn(executionId: string, word: LastWord, turn: number): Promise<ReadState> {
     const callbackId = randomUUID();
-    const send = () => client.workflow.getHandle(executionId).signal(agentCallbackSignal, { ...word, callbackId });
-    // A question may have been taken up, and its callback be gone with it, by the time that we look.
-    const isSeen = (now: ReadState) => wordOf(now) !== undefined || now.waiting !== undefined || now.turn !== turn;
+    const callback: AgentCallback = { ...word, callbackId, turn };
+    const send = () => client.workflow.getHandle(executionId).signal(agentCallbackSignal, callback);
+    const isEnded = (now: ReadState) => wordOf(now) !== undefined || turn < turnOf(now);
     const sent = await signalOpen(executionId, () => call(send));
-    const after = sent === 'closed' ? await get(executionId) : await see(executionId, isSeen);
-    if (!isSeen(after))
+    const after = sent === 'closed' ? await get(executionId) : await see(executionId, isEnded);
+    if (!isEnded(after))
       // Temporal has it, but keeps it back while a task is open, as on a worker that has just died: whether it is the
       // first word is not known yet, and two that differ must not both be told yes.
       throw new ApiError('temporal_unavailable', 'not known yet whether this callback counts; send it again', {
         executionId,
         retryAfterS: 2,
       });
-    const first = wordOf(after);
-    return first ? sameWordOrConflict(after, first, word) : after;
+    return sameWordOrConflict(after, word, turn);
   }
 
   return {
@@ -92,18 +100,9 @@ export function createAgentWords(signalling: Signalling, client: Client): AgentW
 
     callback: async (executionId, word, { turn = 1, reports = [] } = {}) => {
       const before = await getBetweenTasks(executionId);
-      const first = wordOf(before);
-      if (first) return sameWordOrConflict(before, first, word);
-      const current = (before.turn ?? 1) + (before.waiting ? 1 : 0);
-      if (turn >= current) {
-        if (reports.length > 0) await report(executionId, reports);
-        return endTurn(before, word);
-      }
-      // A question that is sent again, for its answer got lost.
-      if (word.status === 'waiting') return before;
-      throw new ApiError('turn_over', `turn ${turn} is over, the agent has the word in turn ${current}`, {
-        executionId,
-      });
+      if (wordOf(before) || turn < turnOf(before)) return sameWordOrConflict(before, word, turn);
+      if (reports.length > 0) await report(executionId, reports);
+      return endTurn(executionId, word, turn);
     },
   };
 }
@@ -113,8 +112,8 @@ function wordOf({ outcome, callback }: ReadState): LastWord | undefined {
   return outcome ?? callback;
 }
 
-/** What would come to nothing is refused, as far as it can be seen by now. */
-function refuseFlaws(state: ReadState, reports: AgentReport[]): void {
+/** Throws for the first one that would come to nothing. */
+function findFlaw(state: ReadState, reports: AgentReport[]): void {
   const { executionId } = state;
   let context = state.context ?? EMPTY_CONTEXT;
   for (const report of reports) {
@@ -140,15 +139,22 @@ function refuseFlaws(state: ReadState, reports: AgentReport[]): void {
   }
 }
 
-/** The same end told twice is no news. Only a result can differ in a way that matters: then one of the two is lost. */
-function sameWordOrConflict(state: ReadState, first: LastWord, again: LastWord): ReadState {
+/**
+ * The same end of a turn told twice is no news. Only a result can differ in a way that matters: then one of the two is
+ * lost. Of a turn that a question has ended, nothing but that is known.
+ */
+function sameWordOrConflict(state: ReadState, word: LastWord, turn: number): ReadState {
+  const { executionId } = state;
+  const current = turnOf(state);
+  if (turn < current && word.status === 'waiting') return state;
+  const first = state.outcome ?? (turn < current ? undefined : state.callback);
+  if (!first)
+    throw new ApiError('turn_over', `turn ${turn} is over, the agent has the word in turn ${current}`, { executionId });
   const sameResult =
     first.status !== 'succeeded' ||
-    again.status !== 'succeeded' ||
-    canonicalJson(first.result) === canonicalJson(again.result);
-  if (first.status === again.status && sameResult) return state;
-  const how = first.status === again.status ? 'with another result' : `not ${again.status}`;
-  throw new ApiError('conflicting_callback', `execution has already ended as ${first.status}, ${how}`, {
-    executionId: state.executionId,
-  });
+    word.status !== 'succeeded' ||
+    canonicalJson(first.result) === canonicalJson(word.result);
+  if (first.status === word.status && sameResult) return state;
+  const how = first.status === word.status ? 'with another result' : `not ${word.status}`;
+  throw new ApiError('conflicting_callback', `execution has already ended as ${first.status}, ${how}`, { executionId });
 }

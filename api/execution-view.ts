@@ -94,8 +94,9 @@ export function endView(outcome: Outcome | undefined) {
 }
 
 /** What an agent waits to be told. */
-export function waitView({ kind, text, options, defaultAnswer, since, expiresAt }: OpenWait) {
+export function waitView({ turn = 1, kind, text, options, defaultAnswer, since, expiresAt }: OpenWait) {
   return {
+    turn,
     kind,
     text,
     options: options ?? null,

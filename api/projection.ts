@@ -1,6 +1,6 @@
 import type { LoadedDataConverter } from '@temporalio/common';
-import { defaultPayloadConverter } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
+import { decodeFirst } from '../common/decode-payload.ts';
 import type {
   Activities,
   AgentCall,
@@ -72,12 +72,7 @@ export function createProjection(
   /** Deliveries by the event that scheduled them: the number of the last attempt there can be. */
   const deliveries = new Map<string, number>();
 
-  async function decode<T>(payloads: Payloads | null | undefined): Promise<T | undefined> {
-    let list = payloads?.payloads ?? [];
-    for (const codec of [...(converter?.payloadCodecs ?? [])].reverse()) list = await codec.decode(list);
-    const [first] = list;
-    return first && (converter?.payloadConverter ?? defaultPayloadConverter).fromPayload<T>(first);
-  }
+  const decode = <T>(payloads: Payloads | null | undefined) => decodeFirst<T>(payloads, converter);
 
   function withPending(known: ExecutionState): ReadState {
     return { ...known, pending: pending.now(), history: { ...history } };

@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import type { ExecutionContext } from '../workflows/contract.ts';
 import { ApiError } from './errors.ts';
-import { newRunId } from './ids.ts';
+import { newRunId, RUN_ID } from './ids.ts';
 
 /** Identifiers that travel on in headers, search attributes and JSON. */
 const IDENTIFIER = /^[\x21-\x7e]{1,200}$/;
@@ -13,7 +13,7 @@ export function executionContext(c: Context): ExecutionContext {
   const sessionId = identifier(c, 'X-Session-ID');
   const actorId = identifier(c, 'X-Actor-ID');
   return {
-    runId: identifier(c, 'X-Run-ID') ?? newRunId(),
+    runId: runIdOf(c) ?? newRunId(),
     ...(parentExecutionId !== undefined && { parentExecutionId }),
     ...(sessionId !== undefined && { sessionId }),
     ...(actorId !== undefined && { actorId }),
@@ -30,6 +30,13 @@ export function idempotencyKey(c: Context): string | undefined {
   const key = /^"(.*)"$/.exec(header.trim())?.[1] ?? header.trim();
   if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY) return key;
   throw new ApiError('invalid_header', `Idempotency-Key must have 1 to ${MAX_IDEMPOTENCY_KEY} characters`);
+}
+
+/** What no list could be asked for would be lost. */
+function runIdOf(c: Context): string | undefined {
+  const runId = identifier(c, 'X-Run-ID');
+  if (runId === undefined || RUN_ID.test(runId)) return runId;
+  throw new ApiError('invalid_header', 'X-Run-ID must not contain quotes (") or backslashes');
 }
 
 function identifier(c: Context, name: string): string | undefined {

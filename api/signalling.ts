@@ -122,10 +122,15 @@ const MAX_SIGNALS = 9_000;
 const MAX_EVENTS = 45_000;
 const MAX_SIGNAL_BYTES = 32 * 1024 * 1024;
 
-/** Throws `too_many_reports` where the history of an execution has no room for more than its end. */
-export function refuseIfFull({ executionId, history }: ReadState): void {
-  const { events, signals, signalBytes } = history;
-  if (signals < MAX_SIGNALS && events < MAX_EVENTS && signalBytes < MAX_SIGNAL_BYTES) return;
+/** The history of an execution has no room for more than its end. */
+export function isFull({ history: { events, signals, signalBytes } }: ReadState): boolean {
+  return signals >= MAX_SIGNALS || events >= MAX_EVENTS || signalBytes >= MAX_SIGNAL_BYTES;
+}
+
+/** Throws `too_many_reports` where it is. */
+export function refuseIfFull(state: ReadState): void {
+  const { executionId } = state;
+  if (!isFull(state)) return;
   throw new ApiError('too_many_reports', 'the history of this execution is full; its outcome still counts', {
     executionId,
     retryAfterS: 60,

@@ -22,8 +22,14 @@ const saidData = json
     `must not be longer than ${MAX_MESSAGE_CHARS} characters`,
   );
 
+const turn = z
+  .int()
+  .min(1)
+  .optional()
+  .meta({ description: 'Of the question that is meant, as `waiting` has it: an answer to another one is refused' });
+
 export const resumeRequest = z
-  .strictObject({ by, reason, data: saidData.meta({ description: 'The answer to a question' }) })
+  .strictObject({ by, reason, data: saidData.meta({ description: 'The answer to a question' }), turn })
   .meta({ id: 'ResumeRequest' });
 
 export const approvalRequest = z
@@ -32,6 +38,7 @@ export const approvalRequest = z
     by,
     reason,
     data: saidData,
+    turn,
   })
   .meta({ id: 'ApprovalRequest' });
 
@@ -81,6 +88,7 @@ export const contextDocument = z
 
 export const openWait = z
   .object({
+    turn: z.int().meta({ description: 'The turn that the agent has ended with it' }),
     kind: z.enum(WAIT_KINDS),
     text: z.string(),
     options: z.array(z.string()).nullable().meta({ description: 'What an approval may decide' }),

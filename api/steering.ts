@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { canonicalJson } from '../common/json.ts';
 import { answerSignal, pauseSignal, resumeSignal, steerSignal } from '../workflows/contract.ts';
@@ -16,20 +17,28 @@ export interface Steering {
   steer: (executionId: string, message: SteerMessage) => Promise<TrackedMessage>;
   pause: (executionId: string, request: Omit<PauseRequest, 'at'>) => Promise<ReadState>;
   /** Lets go on what is paused; else answers what the agent waits for. */
-  resume: (executionId: string, request: Omit<Answer, 'decision' | 'isDefault'>) => Promise<ReadState>;
+  resume: (executionId: string, request: Omit<Said, 'decision'>) => Promise<ReadState>;
   /** Decides what the agent waits to have approved. */
-  approve: (executionId: string, request: Answer & { decision: string }) => Promise<ReadState>;
+  approve: (executionId: string, request: Said & { decision: string }) => Promise<ReadState>;
 }
+
+/** An answer of a person. With `turn` it is meant for the question of that turn alone. */
+type Said = Omit<Answer, 'id' | 'isDefault'>;
 
 export function createSteering({ getOpen, getOpenNow, signalAndSee }: Signalling, client: Client): Steering {
   const handleOf = (executionId: string) => client.workflow.getHandle(executionId);
 
   const isOn = ({ paused }: ReadState) => paused === undefined;
-  const isAnswered = ({ waiting, answer }: ReadState) => waiting === undefined || answer !== undefined;
 
-  async function answer(executionId: string, said: Answer): Promise<ReadState> {
-    const send = () => handleOf(executionId).signal(answerSignal, said);
-    return (await signalAndSee(executionId, send, isAnswered)) ?? notSeenAs(executionId);
+  /** Of several answers at once one is taken, and only who gave that one is told so. */
+  async function answer(state: ReadState, said: Said): Promise<ReadState> {
+    const { executionId, turn = 1 } = state;
+    const id = idOf(said);
+    const send = () => handleOf(executionId).signal(answerSignal, { ...said, id, turn });
+    const isAnswered = ({ answered }: ReadState) => (answered?.turn ?? 0) >= turn;
+    const seen = (await signalAndSee(executionId, send, isAnswered)) ?? notSeenAs(executionId);
+    if (isOwn(seen, said, turn)) return seen;
+    throw new ApiError('not_waiting', 'somebody else has answered first', { executionId });
   }
 
   return {
@@ -68,38 +77,66 @@ export function createSteering({ getOpen, getOpenNow, signalAndSee }: Signalling
     },
 
     resume: async (executionId, request) => {
-      const { paused, waiting, answer: given, status } = await getOpenNow(executionId);
-      if (!paused && (!waiting || given))
+      const state = await getOpenNow(executionId);
+      const { paused, waiting, status } = state;
+      if (paused) {
+        const { data, turn: _, ...who } = request;
+        if (data !== undefined)
+          throw new ApiError('not_waiting', 'the execution is paused: let it go on first', { executionId });
+        const send = () => handleOf(executionId).signal(resumeSignal, who);
+        return (await signalAndSee(executionId, send, isOn)) ?? notSeenAs(executionId);
+      }
+      if (isOwn(state, request)) return state;
+      if (!isAsking(state))
         throw new ApiError('not_paused', `execution is ${status}: neither paused nor waiting for an answer`, {
           executionId,
         });
-      if (!paused && waiting?.kind === 'approval')
+      if (waiting?.kind === 'approval')
         throw new ApiError(
           'not_paused',
           'the execution waits for an approval: decide it, or send its agent a message',
-          {
-            executionId,
-          },
+          { executionId },
         );
-      if (!paused) return answer(executionId, request);
-      const { data, ...who } = request;
-      if (data !== undefined)
-        throw new ApiError('not_waiting', 'the execution is paused: let it go on first', { executionId });
-      const send = () => handleOf(executionId).signal(resumeSignal, who);
-      return (await signalAndSee(executionId, send, isOn)) ?? notSeenAs(executionId);
+      refuseOtherTurn(state, request);
+      return answer(state, request);
     },
 
     approve: async (executionId, request) => {
-      const { paused, waiting, answer: given } = await getOpenNow(executionId);
-      if (waiting?.kind !== 'approval' || given)
+      const state = await getOpenNow(executionId);
+      const { paused, waiting } = state;
+      if (isOwn(state, request)) return state;
+      if (waiting?.kind !== 'approval' || !isAsking(state))
         throw new ApiError('not_waiting', 'the execution does not wait for an approval', { executionId });
       if (paused) throw new ApiError('not_waiting', 'the execution is paused: let it go on first', { executionId });
+      refuseOtherTurn(state, request);
       const { options = [] } = waiting;
       if (!options.includes(request.decision))
         throw invalid([{ path: '$.decision', message: `must be one of ${options.join(', ')}` }]);
-      return answer(executionId, request);
+      return answer(state, request);
     },
   };
+}
+
+function isAsking({ waiting, answer }: ReadState): boolean {
+  return waiting !== undefined && answer === undefined;
+}
+
+/** Whether this is what was answered last: then it was sent again, for its answer got lost. */
+function isOwn(state: ReadState, said: Said, turn = said.turn): boolean {
+  const { answered } = state;
+  if (!answered || isAsking(state)) return false;
+  return answered.id === idOf(said) && (turn === undefined || answered.turn === turn);
+}
+
+function idOf(said: Said): string {
+  const { turn: _, ...words } = said;
+  return createHash('sha256').update(canonicalJson(words)).digest('base64url').slice(0, 22);
+}
+
+/** Who has seen an earlier question does not answer this one. */
+function refuseOtherTurn({ executionId, turn = 1 }: ReadState, said: Said): void {
+  if (said.turn === undefined || said.turn === turn) return;
+  throw new ApiError('not_waiting', `the execution waits with the question of turn ${turn}`, { executionId });
 }
 
 /** A message that is based on what its sender no longer sees. */

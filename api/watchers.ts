@@ -66,6 +66,8 @@ interface Watcher {
   /** Caught up with the history and connected to it. */
   isCurrent: boolean;
   isGone: boolean;
+  /** Pages that were read of the history: it goes on. */
+  pages: number;
   lastError: unknown;
   readers: number;
   listeners: Set<() => void>;
@@ -114,6 +116,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
       ...projectWithLog(executionId),
       isCurrent: false,
       isGone: false,
+      pages: 0,
       lastError: undefined,
       readers: 0,
       listeners: new Set(),
@@ -134,7 +137,11 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
     let retryMs = FIRST_RETRY_MS;
     while (!watcher.stop.signal.aborted) {
       try {
-        if (await followRun(executionId, watcher, () => (retryMs = FIRST_RETRY_MS))) return;
+        const onPage = () => {
+          watcher.pages += 1;
+          retryMs = FIRST_RETRY_MS;
+        };
+        if (await followRun(executionId, watcher, onPage)) return;
       } catch (err) {
         if (watcher.stop.signal.aborted || isAborted(err)) return;
         watcher.isCurrent = false;
@@ -155,14 +162,14 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
    * Follows a run to its close. After an outage it starts over: folding again gives the same numbers.
    * @returns whether the execution ends with it; else it goes on in another run
    */
-  async function followRun(executionId: string, watcher: Watcher, onProgress: () => void): Promise<boolean> {
+  async function followRun(executionId: string, watcher: Watcher, onPage: () => void): Promise<boolean> {
     const { projection, log } = projectWithLog(executionId);
     let token = new Uint8Array();
     do {
       const { events, next } = await histories.readPage(executionId, token, { follow: watcher.stop.signal });
       for (const event of events) await projection.fold(event);
       token = new Uint8Array(next);
-      onProgress();
+      onPage();
       // A short page is the last one so far: the next call waits for news.
       if (events.length >= PAGE_EVENTS && token.length > 0) continue;
       watcher.projection = projection;
@@ -179,11 +186,21 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
     return true;
   }
 
+  /** Resolves too when Temporal has been silent for so long, or nobody waits any more. A long history takes a while. */
+  async function untilCurrent(watcher: Watcher, signal?: AbortSignal): Promise<void> {
+    for (;;) {
+      const { pages } = watcher;
+      await changeUntil(watcher, () => watcher.isCurrent, outageGraceMs, signal);
+      const isOver = watcher.isCurrent || watcher.isGone || watcher.stop.signal.aborted || signal?.aborted === true;
+      if (isOver || watcher.pages === pages) return;
+    }
+  }
+
   async function read(executionId: string): Promise<ReadState | undefined> {
     const watcher = acquire(executionId);
     if (!watcher) return readOnce(executionId);
     try {
-      await changeUntil(watcher, () => watcher.isCurrent, outageGraceMs);
+      await untilCurrent(watcher);
       if (watcher.isGone) return undefined;
       if (!watcher.isCurrent) throw watcher.lastError ?? outage();
       const state = snapshot(watcher.projection);
@@ -220,7 +237,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
         return state !== undefined && (watcher.projection.isClosed() || isWanted(state));
       };
       await changeUntil(watcher, isDone, timeoutMs, signal);
-      if (!watcher.isCurrent) await changeUntil(watcher, () => watcher.isCurrent, outageGraceMs, signal);
+      if (!watcher.isCurrent) await untilCurrent(watcher, signal);
       if (watcher.isGone) return undefined;
       if (!watcher.isCurrent) {
         // Nobody is there any more to be told of an outage.
@@ -250,12 +267,14 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
       return { records, isCaughtUp: !hasNews(), isComplete: isComplete() };
     };
     try {
-      await changeUntil(watcher, () => watcher.isCurrent, outageGraceMs, signal);
+      await untilCurrent(watcher, signal);
       if (!watcher.isCurrent) throw watcher.lastError ?? outage();
       while (!isOver()) {
         const known = watcher.log.after(last, newest());
         if (known) yield part(known);
-        else for await (const { records } of histories.readLog(executionId, last)) yield part(records);
+        else
+          for await (const { records } of histories.readLog(executionId, last))
+            if (records.length > 0) yield part(records);
         if (isComplete()) return;
         await changeUntil(watcher, () => hasNews() || isComplete(), idleMs, signal);
       }

@@ -20,7 +20,7 @@ export function setUpControl(executionPath, refreshPage) {
   byId('answer').addEventListener('submit', (event) => {
     event.preventDefault();
     const text = byId('answer-text')?.value.trim();
-    if (text) void decide('not-answered', 'resume', { data: text });
+    if (text) void decide('not-answered', 'resume', { data: text, turn: view.waiting?.turn });
   });
 }
 
@@ -60,7 +60,7 @@ export function showExpiry() {
   byId('expiry').textContent = expiry ? `Expires ${relative(expiry)}; then ${then}.` : '';
 }
 
-function controlsOf({ kind, options }) {
+function controlsOf({ kind, options, turn }) {
   if (kind === 'question') {
     const text = element('textarea', { id: 'answer-text', rows: 2, maxLength: 8_000, required: true });
     return [element('label', {}, 'Your answer ', text), element('button', {}, 'Answer')];
@@ -71,7 +71,7 @@ function controlsOf({ kind, options }) {
     const button = element('button', { type: 'button' }, decision);
     button.addEventListener('click', () => {
       const reason = why.value.trim();
-      void decide('not-answered', 'approval', { decision, ...(reason !== '' && { reason }) });
+      void decide('not-answered', 'approval', { decision, turn, ...(reason !== '' && { reason }) });
     });
     return button;
   });

@@ -114,6 +114,8 @@ export type AgentReport = { id?: string } & (
 export type AgentCallback = (Ending | ({ status: 'waiting' } & WaitRequest)) & {
   /** Tells callbacks apart when several race; made by the API. */
   callbackId: string;
+  /** The turn that it ends. Unset: the one at hand, as before there was more than one. */
+  turn?: number;
 };
 
 export const WAIT_KINDS = ['question', 'approval'] as const;
@@ -133,6 +135,8 @@ export interface WaitRequest {
 
 /** A question that is open. Times are ISO 8601. */
 export interface OpenWait extends Omit<WaitRequest, 'expiresInMs'> {
+  /** The turn that the agent has ended with it. Unset: the first. */
+  turn?: number;
   since: string;
   expiresAt?: string;
 }
@@ -145,6 +149,10 @@ export interface Answer {
   reason?: string;
   /** Nobody said it: it is the agent's own default. */
   isDefault?: true;
+  /** Tells answers apart when several race: made by the API of what is said, so that the same again has the same. */
+  id?: string;
+  /** The turn whose question it answers. Unset: the one at hand. */
+  turn?: number;
 }
 
 /** What somebody says to a working agent. Exactly one of `text` and `data` is set. */

@@ -35,7 +35,8 @@ export function beginRun(input: ExecuteTargetInput, onFirstFailedDelivery: (outc
     pausedMs: carried?.pausedMs ?? 0,
     onPassed: wakeups.wake,
   });
-  if (state.paused) limit.pause();
+  const keepPause = () => (state.paused ? limit.pause(Date.parse(state.paused.since)) : limit.resume());
+  keepPause();
   let signals = 0;
   setHandler(stateQuery, () => state);
   // One handler for all: signals from before the first task come in the order in which they were sent.
@@ -47,8 +48,7 @@ export function beginRun(input: ExecuteTargetInput, onFirstFailedDelivery: (outc
       if (entry.kind === 'webhook-attempt' && isFirst && state.outcome && !isDelivered(entry.attempt))
         onFirstFailedDelivery(state.outcome);
     }
-    if (state.paused) limit.pause();
-    else limit.resume();
+    keepPause();
     wakeups.wake();
   });
   const root = CancellationScope.current();

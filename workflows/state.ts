@@ -56,6 +56,8 @@ export interface ExecutionState extends ExecutionContext {
   waiting?: OpenWait;
   /** Somebody has answered, and the agent is about to get the word again. */
   answer?: Answer;
+  /** The last answer that counted: the turn whose question it answered, and its id if it has one. */
+  answered?: { turn: number; id?: string };
   /** A person holds the execution. */
   paused?: { since: string; by?: string; reason?: string };
   /** The agent was asked to cancel, and may take a while. */
@@ -135,7 +137,8 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
       if (!isKnown(state, entry.report)) applyReport(state, entry.report, number);
       return;
     case 'callback':
-      state.callback ??= entry.callback;
+      // One that is late, or was sent twice, is not the word of the turn after.
+      if ((entry.callback.turn ?? Infinity) >= turnOf(state)) state.callback ??= entry.callback;
       return;
     case 'message':
       return applyMessage(state, entry.message, number);
@@ -250,6 +253,11 @@ export function cancelledEnding(state: ExecutionState): Ending {
 
 export function cancelledError({ cancelReason }: ExecutionState): string {
   return cancelReason === undefined ? 'Execution cancelled' : `Execution cancelled: ${cancelReason}`;
+}
+
+/** The turn in which the agent has the word, or gets it next. */
+export function turnOf({ turn = 1, waiting }: ExecutionState): number {
+  return waiting ? turn + 1 : turn;
 }
 
 export function isOver(state: ExecutionState): boolean {

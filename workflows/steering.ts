@@ -23,8 +23,7 @@ export function applyMessage(state: ExecutionState, message: SteerMessage, numbe
   number({ kind: 'message', message });
   // Whoever speaks to an execution that waits makes it go on.
   if (!state.waiting || state.answer) return;
-  state.answer = {};
-  state.status = openStatusOf(state);
+  takeAnswer(state, {});
 }
 
 export function applyReceipt(state: ExecutionState, receipt: Receipt, number: Numbering): void {
@@ -50,9 +49,18 @@ export function applyResume(state: ExecutionState, who: ResumeRequest, number: N
 
 export function applyAnswer(state: ExecutionState, answer: Answer, number: Numbering): void {
   if (!state.waiting || state.answer) return;
-  state.answer = answer;
-  state.status = openStatusOf(state);
+  // It was meant for an earlier question, for which another answer was quicker.
+  if (answer.turn !== undefined && answer.turn !== (state.turn ?? 1)) return;
+  takeAnswer(state, answer);
   number({ kind: 'answered', answer });
+}
+
+function takeAnswer(state: ExecutionState, answer: Answer): void {
+  const { turn = 1 } = state;
+  const { id } = answer;
+  state.answer = answer;
+  state.answered = { turn, ...(id !== undefined && { id }) };
+  state.status = openStatusOf(state);
 }
 
 /** The status of an execution that is not over, as far as we know better than its agent. */

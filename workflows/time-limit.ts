@@ -14,7 +14,8 @@ export interface TimeLimit {
   arm: () => void;
   /** Takes that back. */
   disarm: () => void;
-  pause: () => void;
+  /** @param since ms since the epoch: it may have been a while until a worker took it up */
+  pause: (since: number) => void;
   resume: () => void;
   pausedMs: () => number;
 }
@@ -61,8 +62,9 @@ export function createTimeLimit({ limitMs, startedAt, pausedMs, onPassed }: Time
       isArmed = false;
       stop();
     },
-    pause: () => {
-      pausedSince ??= Date.now();
+    pause: (since) => {
+      // The two clocks may differ: it is never paused from before it began, nor from later on.
+      pausedSince ??= Math.min(Date.now(), Math.max(since, startedAt));
       stop();
     },
     resume: () => {

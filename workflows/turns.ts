@@ -239,9 +239,9 @@ async function pauseFor(run: Run, ms: number): Promise<void> {
 
 function endOfCallback({ state }: Run): TurnEnd {
   if (!state.callback) throw new Error('there was no callback');
-  const { callbackId: _, ...said } = state.callback;
+  const { callbackId: _, turn: __, ...said } = state.callback;
   if (said.status !== 'waiting') return ended(said);
-  const { status: __, ...wait } = said;
+  const { status: ___, ...wait } = said;
   return { kind: 'waiting', wait };
 }
 

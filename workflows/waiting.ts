@@ -16,7 +16,7 @@ import { WAIT_MEMO } from './wait-memo.ts';
 export async function waitForAnswer(run: Run, wait?: WaitRequest): Promise<Answer | Ending> {
   const { state, input, limit, wakeups, isCancelRequested } = run;
   if (wait) {
-    const open = openWait(wait);
+    const open = openWait(wait, state.turn);
     // Readers of the history find it there: what brought it may stand before signals that the workflow saw later.
     upsertMemo({ [WAIT_MEMO]: open });
     append(state, { kind: 'waiting', wait: open });
@@ -42,8 +42,8 @@ export async function waitForAnswer(run: Run, wait?: WaitRequest): Promise<Answe
     : { data: defaultAnswer, isDefault: true };
 }
 
-function openWait({ expiresInMs, ...wait }: WaitRequest): OpenWait {
+function openWait({ expiresInMs, ...wait }: WaitRequest, turn: number | undefined): OpenWait {
   const since = now();
   const expiresAt = expiresInMs === undefined ? undefined : new Date(Date.parse(since) + expiresInMs).toISOString();
-  return { ...wait, since, ...(expiresAt !== undefined && { expiresAt }) };
+  return { ...wait, ...(turn !== undefined && { turn }), since, ...(expiresAt !== undefined && { expiresAt }) };
 }

@@ -58,15 +58,15 @@ export function steeringRoutes({ executions }: AppDeps): Hono {
 
   app.post('/executions/:id/resume', async (c) => {
     const id = executionIdOf(c);
-    const { by, reason, data } = await jsonBody(c, resumeRequest, { empty: {} });
-    const state = await executions.resume(id, defined({ by, reason, data }));
+    const { by, reason, data, turn } = await jsonBody(c, resumeRequest, { empty: {} });
+    const state = await executions.resume(id, defined({ by, reason, data, turn }));
     return c.json({ ...executionView(state), resumed_at: new Date().toISOString() });
   });
 
   app.post('/executions/:id/approval', async (c) => {
     const id = executionIdOf(c);
-    const { decision, by, reason, data } = await jsonBody(c, approvalRequest);
-    const state = await executions.approve(id, { decision, ...defined({ by, reason, data }) });
+    const { decision, by, reason, data, turn } = await jsonBody(c, approvalRequest);
+    const state = await executions.approve(id, { decision, ...defined({ by, reason, data, turn }) });
     return c.json(executionView(state));
   });
 

@@ -114,6 +114,55 @@ test('an approval is decided by one of its options, with who and why, and only o
   assert.equal((await approve('no')).status, 409);
 });
 
+test('of several who decide at once one is told yes, and the agent gets what that one said', async () => {
+  const id = await start('direct.work', { ask: APPROVAL });
+  await untilWaiting(id);
+  const persons = Array.from({ length: 8 }, (_, i) => ({ decision: i % 2 ? 'yes' : 'no', by: `person ${i}` }));
+  const answers = await Promise.all(persons.map((person) => system.post(`${path(id)}/approval`, person)));
+  const taken = persons.filter((_, i) => answers[i]?.status === 200);
+  assert.equal(taken.length, 1, answers.map(({ status }) => status).join());
+  const refused = answers.filter(({ status }) => status !== 200);
+  assert.ok(refused.every(({ status, body }) => status === 409 && body.code === 'not_waiting'));
+  const end = await system.end(id);
+  assert.deepEqual(end.result.answer, { ...taken[0], is_default: false });
+});
+
+test('an answer that is sent again is no news, and one for another question is refused', async () => {
+  const id = await start('direct.work', { ask: QUESTION });
+  assert.equal((await untilWaiting(id)).waiting.turn, 1);
+  const resume = (body: object) => system.post(`${path(id)}/resume`, body);
+  assert.equal((await resume({ data: 1999, turn: 2 })).body.code, 'not_waiting');
+  assert.deepEqual(
+    (await Promise.all([resume({ data: 1999, turn: 1 }), resume({ data: 1999 })])).map(({ status }) => status),
+    [200, 200],
+  );
+  await system.running(id).catch(() => undefined);
+  const again = await resume({ data: 1999, turn: 1 });
+  assert.ok(again.status === 200 || again.body.code === 'execution_finished', JSON.stringify(again.body));
+  assert.deepEqual((await system.end(id)).result.answer, { data: 1999, is_default: false });
+});
+
+test('a question that comes late, or twice, is not the word of the turn after', async () => {
+  const id = await start('accepting.work');
+  await accepting.callbackUrl(id);
+  const ask = { status: 'waiting', waiting: QUESTION };
+  const answers = await Promise.all([1, 2, 3].map(() => accepting.report(id, ask)));
+  assert.ok(answers.every(({ status }) => status === 200));
+  await untilWaiting(id);
+  // As from an API process that was slow: after the answer, before the second call and after it.
+  const late = () => system.client.workflow.getHandle(id).signal('agentCallback', { ...ask, turn: 1 });
+  await Promise.all([system.post(`${path(id)}/resume`), late()]);
+  const [, second] = await accepting.waitFor(2, isCallOf(id));
+  await late();
+  const body = JSON.stringify({ status: 'succeeded', result: 'done' });
+  assert.equal((await fetch(String(second?.headers['perdure-callback-url']), { method: 'POST', body })).status, 200);
+  assert.equal((await system.end(id)).result, 'done');
+  assert.deepEqual(
+    (await kindsOf(id)).filter((kind) => kind === 'waiting'),
+    ['waiting'],
+  );
+});
+
 test('a message answers too, and comes with the call', async () => {
   const id = await start('direct.work', { ask: QUESTION });
   await untilWaiting(id);
