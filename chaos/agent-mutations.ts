@@ -3,8 +3,8 @@ import type { Mutation } from './mutations.ts';
 const ACCEPTED_STILL_HELD: Mutation['edits'] = [
   { find: "return { kind: 'accepted' };", replace: 'return await new Promise<never>(() => undefined);' },
   {
-    find: 'const recorded = number > 1 || hasWaited() ?',
-    replace: 'const recorded = number < 0 ?',
+    find: 'number > 1 || hasWaited() ? await',
+    replace: 'number < 0 ? await',
     file: 'activities/call-agent.ts',
   },
 ];

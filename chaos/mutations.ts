@@ -35,8 +35,8 @@ const KEY_IGNORED: Mutation['edits'] = [
 
 const DUPLICATE_REFUSED: Mutation['edits'] = [
   {
-    find: 'if (first.status === again.status && sameResult) return state;',
-    replace: 'if (first.status === again.status && sameResult && !isOver(state)) return state;',
+    find: 'if (first.status === word.status && sameResult) return state;',
+    replace: 'if (first.status === word.status && sameResult && !isOver(state)) return state;',
   },
 ];
 
@@ -51,8 +51,8 @@ const SECOND_CALLBACK_OVERWRITES: Mutation['edits'] = [
   { find: 'state.callback ??= entry.callback;', replace: 'state.callback = entry.callback;' },
   {
     file: 'api/agent-words.ts',
-    find: 'const first = wordOf(before);',
-    replace: 'const first = before.outcome;',
+    find: 'if (wordOf(before) || turn',
+    replace: 'if (before.outcome || turn',
   },
 ];
 
@@ -101,9 +101,9 @@ export const MUTATIONS: Mutation[] = [
       {
         find: 'const callbackId = randomUUID();',
         replace: `const callbackId = randomUUID();
-    const late = () => client.workflow.getHandle(executionId).signal(agentCallbackSignal, { ...word, callbackId });
+    const late = () => client.workflow.getHandle(executionId).signal(agentCallbackSignal, { ...word, callbackId, turn });
     setTimeout(() => void late().catch(() => undefined), 1500);
-    if (callbackId !== '') return before;`,
+    if (callbackId !== '') return get(executionId);`,
       },
     ],
     faults: 'agent:conflict,agent:race,kill-temporal@in-flight',
@@ -152,7 +152,7 @@ export const MUTATIONS: Mutation[] = [
     file: 'api/agent-words.ts',
     edits: [
       {
-        find: 'if (first.status === again.status && sameResult) return state;',
+        find: 'if (first.status === word.status && sameResult) return state;',
         replace: 'if (sameResult || first) return state;',
       },
     ],
