@@ -23,6 +23,7 @@ RETENTION_HOURS=720
 
 PORT=7233
 UI_PORT=8233
+METRICS_PORT=''
 HEADLESS=''
 DB="${PERDURE_DATA_DIR:-$ROOT/.perdure}/temporal.db"
 IN_MEMORY=''
@@ -40,6 +41,7 @@ kill -9.
   --port N          port of the server (default $PORT)
   --ui-port N       port of the Web UI (default $UI_PORT)
   --headless        no Web UI
+  --metrics-port N  port of the server's Prometheus metrics, /metrics (default: a free one)
   --db FILE         database file (default $DB)
   --in-memory       no database file: everything is forgotten at the end
   --namespace NAME  namespace (default TEMPORAL_NAMESPACE, else "default")
@@ -56,11 +58,12 @@ EOF
 read_options() {
   while [ $# -gt 0 ]; do
     case "$1" in
-      --port | --ui-port | --db | --namespace | --log-level) [ -n "${2:-}" ] || refuse "$1 needs a value" ;;
+      --port | --ui-port | --metrics-port | --db | --namespace | --log-level) [ -n "${2:-}" ] || refuse "$1 needs a value" ;;
     esac
     case "$1" in
       --port) PORT="$(port_of "$1" "$2")" || exit ;;
       --ui-port) UI_PORT="$(port_of "$1" "$2")" || exit ;;
+      --metrics-port) METRICS_PORT="$(port_of "$1" "$2")" || exit ;;
       --db) DB="$2" ;;
       --namespace) NAMESPACE="$2" ;;
       --log-level) LOG_LEVEL="$2" ;;
@@ -74,7 +77,7 @@ read_options() {
       *) refuse "unknown option $1" ;;
     esac
     case "$1" in
-      --port | --ui-port | --db | --namespace | --log-level) shift ;;
+      --port | --ui-port | --metrics-port | --db | --namespace | --log-level) shift ;;
     esac
     shift
   done
@@ -168,6 +171,8 @@ start_server() {
   else
     args+=(--ui-ip 127.0.0.1 --ui-port "$UI_PORT")
   fi
+
+  [ -z "$METRICS_PORT" ] || args+=(--metrics-port "$METRICS_PORT")
 
   if [ -z "$IN_MEMORY" ]; then
     # synchronous=full keeps the promise behind every 202: what was accepted survives a power cut, not just kill -9.

@@ -22,11 +22,14 @@ export interface ApiLimits {
   maxWatchers: number;
   /** Event streams that one process serves at the same time. */
   maxStreams: number;
+  /** A stream of which nothing was taken for so long is cut. */
+  stallMs: number;
   /** Pause between looks for further executions of a run that is followed. */
   runLookMs: number;
 }
 
 const HOUR_MS = 3_600_000;
+const STALL_MS = 15_000;
 
 const apiEnvironment = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
@@ -65,6 +68,7 @@ export function loadApiConfig(env: NodeJS.ProcessEnv): ApiConfig {
       maxResultBytes: common.maxResultBytes,
       maxWatchers: read.PERDURE_MAX_WATCHERS,
       maxStreams: read.PERDURE_MAX_STREAMS,
+      stallMs: STALL_MS,
       runLookMs: read.PERDURE_RUN_LOOK_MS,
     },
     policy: {

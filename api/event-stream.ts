@@ -20,7 +20,7 @@ export interface StreamSource<Part> {
 /** Answers with a stream of events, or throws what refuses it: what can be refused is, before the head is out. */
 export async function openStream<Part>(
   c: Context,
-  { streamSlots, closing }: Pick<AppDeps, 'streamSlots' | 'closing'>,
+  { streamSlots, closing, limits }: Pick<AppDeps, 'streamSlots' | 'closing' | 'limits'>,
   { follow, isOver, textsOf }: StreamSource<Part>,
 ): Promise<Response> {
   // Its body would never be read.
@@ -45,6 +45,7 @@ export async function openStream<Part>(
       return c.body(null, 204);
     }
     const body = streamOf(beginning(textsOf(first, parts)), {
+      stallMs: limits.stallMs,
       onStalled: () => (c.env as HttpBindings).outgoing.destroy(),
       onEnd: end,
     });

@@ -2,8 +2,6 @@ import { eventView } from './event-view.ts';
 import type { LogRecord } from './log.ts';
 import type { LogEvent } from './schemas.ts';
 
-/** How long a reader may take nothing before it is cut: what is written for it waits in memory. */
-export const STALL_MS = 15_000;
 const RECONNECT_MS = 1_000;
 
 /** A stream begins with it: how long a client waits before it connects again. */
@@ -43,7 +41,7 @@ export function sseOf(record: LogRecord): { event: LogEvent; text: string } {
  */
 export function streamOf(
   parts: AsyncGenerator<string>,
-  { onStalled, onEnd, stallMs = STALL_MS }: { onStalled: () => void; onEnd: () => void; stallMs?: number },
+  { stallMs, onStalled, onEnd }: { stallMs: number; onStalled: () => void; onEnd: () => void },
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let stalled: NodeJS.Timeout | undefined;

@@ -14,7 +14,6 @@ import { steerMessage } from './steering-schemas.ts';
 import { refuseSocket } from './server.ts';
 import type { UpgradeHandler } from './server.ts';
 import { notFound } from './signalling.ts';
-import { STALL_MS } from './sse.ts';
 import { TooManyWatchers } from './watchers.ts';
 import { tooManyStreams } from './stream-slots.ts';
 
@@ -39,7 +38,7 @@ const STEER_PATH = /^\/api\/v1\/executions\/([^/]+)\/steer$/;
  * `receipt` or an `error` for each message.
  */
 export function createSteerSocket(deps: AppDeps): UpgradeHandler {
-  const { executions, streamSlots, closing } = deps;
+  const { executions, streamSlots, closing, limits } = deps;
   const server = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false });
 
   /** What can be refused is refused before the handshake, as any other request. */
@@ -129,6 +128,18 @@ export function createSteerSocket(deps: AppDeps): UpgradeHandler {
     }
   }
 
+  /** Resolves when it is on its way. Who takes nothing for too long is cut: what is sent waits in memory. */
+  function send(socket: WebSocket, frame: object): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stalled = setTimeout(() => socket.terminate(), limits.stallMs);
+      socket.send(JSON.stringify(frame), (err) => {
+        clearTimeout(stalled);
+        if (err) reject(err);
+        else resolve();
+      });
+    });
+  }
+
   return (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     admit(request).then(
@@ -153,18 +164,6 @@ function refuseOtherOrigin({ headers: { origin, host } }: IncomingMessage): void
   if (origin === undefined) return;
   if (!URL.canParse(origin) || new URL(origin).host !== host)
     throw new ApiError('origin_not_allowed', 'a WebSocket is only opened for pages of this server');
-}
-
-/** Resolves when it is on its way. Who takes nothing for too long is cut: what is sent waits in memory. */
-function send(socket: WebSocket, frame: object): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stalled = setTimeout(() => socket.terminate(), STALL_MS);
-    socket.send(JSON.stringify(frame), (err) => {
-      clearTimeout(stalled);
-      if (err) reject(err);
-      else resolve();
-    });
-  });
 }
 
 /** A refusal as a frame. */

@@ -11,6 +11,7 @@ import { HELP, readPlan } from './options.ts';
 import { installPeers } from './peers/install.ts';
 import { startPeers } from './peers/start.ts';
 import { ensureTemporalCli, startStand } from './processes.ts';
+import { pollers } from './pollers.ts';
 import { recover } from './recover.ts';
 import { saveSection } from './results.ts';
 import { scale } from './scale.ts';
@@ -29,6 +30,7 @@ const SUITES: Record<SuiteName, Suite> = {
   'start-up': startUp,
   'long-poll': longPoll,
   streams,
+  pollers,
   scale,
 };
 

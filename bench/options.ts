@@ -20,6 +20,7 @@ ports, and measures them in alternating blocks. Writes bench/RESULTS.md, one sec
                          start-up   from the start of a process to its first success (3 minutes)
                          long-poll  from an agent's event to those who wait for it (3 minutes)
                          streams    from an agent's event to those who follow by event stream (3 minutes)
+                         pollers    what many who poll one execution cost Temporal (7 minutes)
                          scale      two APIs and two workers; Temporal on PostgreSQL (5 minutes)
   --peers              Restate and DBOS in the same run (cost, open-loop, recover). Installs them with npm ci into
                        bench/peers; DBOS needs PostgreSQL (Debian: apt-get install postgresql)

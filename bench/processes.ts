@@ -34,6 +34,8 @@ export interface StandOptions {
   withServe?: boolean;
   /** Of API and worker. */
   env?: Record<string, string>;
+  /** Where the Temporal server tells its metrics. */
+  metricsPort?: number;
   /** One that runs already; it is not stopped. */
   temporal?: Stand['temporal'];
   /** Folder for CPU profiles of all Node processes. */
@@ -69,7 +71,7 @@ export async function startStand(
   const start = (script: string, env?: Record<string, string>) => keep(startScript(script, env, options.profiles));
 
   try {
-    const temporal = options.temporal ?? (await keep(await startDevServer()));
+    const temporal = options.temporal ?? (await keep(await startDevServer(options.metricsPort)));
 
     const agent = await start('bench/agent.ts');
     const { port } = await agent.message<{ port: number }>();
@@ -134,9 +136,9 @@ export async function startStand(
   }
 }
 
-export function startDevServer(): Promise<TemporalServer> {
+export function startDevServer(metricsPort?: number): Promise<TemporalServer> {
   ensureTemporalCli();
-  return startTemporal();
+  return startTemporal({ metricsPort });
 }
 
 /** Building it may take minutes the first time: it says so itself, on stderr. */

@@ -15,6 +15,7 @@ export const SUITE_NAMES = [
   'start-up',
   'long-poll',
   'streams',
+  'pollers',
   'scale',
 ] as const;
 export type SuiteName = (typeof SUITE_NAMES)[number];

@@ -33,10 +33,19 @@ export const LOG_MUTATIONS: Mutation[] = [
     name: 'event-id-ignored',
     what: 'an event that an agent sends again because it got no answer is recorded again',
     file: 'workflows/agent-reports.ts',
-    edits: [{ find: 'if (ids.includes(id)) return true;', replace: '' }],
-    faults: 'cut:agent-api',
+    // The API does not send it, and the reducer does not take it.
+    edits: [
+      { find: 'if (ids.includes(id)) return true;', replace: '' },
+      {
+        file: 'api/agent-words.ts',
+        find: 'const news = reports.filter(({ id }) => id === undefined || !state.eventIds?.includes(id));',
+        replace: 'const news = reports;',
+      },
+    ],
+    faults: 'cut:agent-api,kill-temporal@in-flight,cut:api-temporal',
     caughtBy: 'I7',
-    rounds: 8,
+    executions: 80,
+    rounds: 6,
   },
   {
     name: 'event-answered-first',

@@ -26,13 +26,6 @@ const START_NOT_AWAITED: Mutation['edits'] = [
   },
 ];
 
-const KEY_IGNORED: Mutation['edits'] = [
-  {
-    find: 'const executionId = key === undefined ? newExecutionId() : executionIdOfKey(key);',
-    replace: 'const executionId = newExecutionId();',
-  },
-];
-
 const DUPLICATE_REFUSED: Mutation['edits'] = [
   {
     find: 'if (first.status === word.status && sameResult) return state;',
@@ -79,19 +72,15 @@ export const MUTATIONS: Mutation[] = [
     name: 'key-ignored',
     what: 'the execution id is not derived from the Idempotency-Key',
     file: 'api/routes/execute.ts',
-    edits: KEY_IGNORED,
+    edits: [
+      {
+        find: 'const executionId = key === undefined ? newExecutionId() : executionIdOfKey(key);',
+        replace: 'const executionId = newExecutionId();',
+      },
+    ],
     faults: 'cut:client-api,kill-api@submit-accepted,kill-api@sync-wait',
     caughtBy: 'I1',
     rounds: 2,
-  },
-  {
-    name: 'key-ignored-stop',
-    what: 'the same, and an API comes to when its time to ask Temporal is over',
-    file: 'api/routes/execute.ts',
-    edits: KEY_IGNORED,
-    faults: 'stop-api',
-    caughtBy: 'I1',
-    rounds: 3,
   },
   {
     name: 'callback-answered-first',

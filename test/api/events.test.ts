@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { acceptingAgent } from '../support/agents.ts';
 import type { AcceptingAgent } from '../support/agents.ts';
@@ -187,6 +189,38 @@ test('what cannot be streamed is refused before the stream begins', async () => 
   for (const query of ['?after=-1', '?after=x', '?limit=0', '?limit=1001', '?foo=1'])
     assert.equal((await system.get(eventsOf(id) + query)).status, 400, query);
   assert.equal((await system.get(eventsOf(id), { 'last-event-id': 'abc' })).status, 400);
+});
+
+test('a reader that takes nothing is cut off, and the others do not wait for it', async (t) => {
+  const own = await startSystem(t, { agentNodes: { a: agent.url }, limits: { stallMs: 500, maxStreams: 2 } });
+  const id = (await own.post('/api/v1/execute/async/a.x', {})).body.execution_id as string;
+  await agent.callbackUrl(id);
+  const reading = await followEvents(`${own.url}${eventsOf(id)}?after=0`);
+  const { hostname, port } = new URL(own.url);
+  const stuck = connect(Number(port), hostname).pause();
+  t.after(() => stuck.destroy());
+  stuck.write(`GET ${eventsOf(id)}?after=0 HTTP/1.1\r\nHost: ${hostname}\r\nAccept: text/event-stream\r\n\r\n`);
+  // More than what the sockets of both ends take on the way.
+  const text = 'x'.repeat(60_000);
+  const batch = Array.from({ length: 15 }, () => ({ type: 'chunk', text }));
+  for (let i = 0; i < 20; i++) assert.equal((await own.post(eventsOf(id), { events: batch })).status, 200);
+  await agent.report(id, { status: 'succeeded' });
+  const all = await reading.all();
+  assert.equal(all.filter(({ event }) => event === 'chunk').length, 300);
+  assert.equal(all.at(-1)?.event, 'end');
+  const other = (await own.post('/api/v1/execute/async/a.x', {})).body.execution_id as string;
+  const held = await followEvents(`${own.url}${eventsOf(other)}`);
+  let next = await followEvents(`${own.url}${eventsOf(other)}`);
+  // Until there is room for it: the stuck one is cut.
+  while (next.status === 503) next = await followEvents(`${own.url}${eventsOf(other)}`);
+  for (const stream of [held, next]) stream.close();
+  // What the kernel still has of it, and its end.
+  let bytes = 0;
+  const cut = once(stuck, 'close');
+  stuck.on('error', () => undefined).on('data', (chunk: Buffer) => (bytes += chunk.length));
+  stuck.resume();
+  await cut;
+  assert.ok(bytes < 300 * text.length, `${bytes} bytes`);
 });
 
 test('there are only so many streams, and one that is left makes room', async (own) => {

@@ -105,6 +105,7 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
       maxResultBytes: 1024 * 1024,
       maxWatchers: 1000,
       maxStreams: 1000,
+      stallMs: 15_000,
       runLookMs: 200,
       ...options.limits,
     },

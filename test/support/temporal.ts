@@ -32,16 +32,20 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-export async function startTemporal(): Promise<TemporalServer> {
+/** @param metricsPort where it tells its metrics; its own choice when left out */
+export async function startTemporal({
+  metricsPort,
+}: { metricsPort?: number | undefined } = {}): Promise<TemporalServer> {
   const folder = await mkdtemp(join(tmpdir(), 'perdure-test-'));
   const port = await freePort();
   const address = `127.0.0.1:${port}`;
+  const metrics = metricsPort === undefined ? [] : ['--metrics-port', String(metricsPort)];
   let server = await launch();
 
   async function launch(): Promise<ChildProcess> {
     const child = spawn(
       join(ROOT, 'temporal-dev.sh'),
-      ['--port', String(port), '--db', join(folder, 'temporal.db'), '--headless', '--log-level', 'error'],
+      ['--port', String(port), '--db', join(folder, 'temporal.db'), '--headless', '--log-level', 'error', ...metrics],
       { stdio: ['ignore', 'ignore', process.env.PERDURE_TEST_VERBOSE ? 'inherit' : 'ignore'] },
     );
     await waitUntilServing(address, child);
