@@ -42,7 +42,7 @@ export const LOG_MUTATIONS: Mutation[] = [
         replace: 'const news = reports;',
       },
     ],
-    faults: 'cut:agent-api,kill-temporal@in-flight,cut:api-temporal',
+    faults: 'cut:agent-api,delay:api-temporal',
     caughtBy: 'I7',
     executions: 80,
     rounds: 6,
