@@ -84,6 +84,19 @@ export const agentFailures = {
       { retryable: true },
     ),
 
+  /** The workflow waits until somebody is there. */
+  unserved: (node: string) =>
+    toFailure(
+      { error: `no instance of agent node "${node}" is there`, category: 'node_unavailable' },
+      { retryable: true },
+    ),
+
+  instanceLost: () =>
+    toFailure(
+      { error: 'the instance of the agent node that had the call is gone', category: 'agent_unreachable' },
+      { retryable: true },
+    ),
+
   lost: () =>
     toFailure({ error: 'the worker no longer holds this call', category: 'internal_error' }, { retryable: true }),
 

@@ -1,14 +1,18 @@
 import { request } from 'undici';
 import type { Dispatcher } from 'undici';
-import type { AgentNode, AgentNodeDirectory } from '../common/agent-nodes.ts';
+import { pickInstance } from '../common/agent-nodes.ts';
+import type { AgentInstance, AgentNode, AgentNodeDirectory } from '../common/agent-nodes.ts';
 import type { AgentCall } from '../workflows/contract.ts';
 import type { JsonObject, Target } from '../workflows/execution.ts';
 import { answerView, messageView } from '../common/steering-view.ts';
+import type { RecentSet } from './recent-set.ts';
 import { agentFailures } from './agent-failure.ts';
 
 export interface AgentRequestDeps {
   agentNodes: AgentNodeDirectory;
   http: Dispatcher;
+  /** Instances that could not be reached a moment ago. */
+  unreachable: RecentSet;
   /** Base URL under which agents reach the API. */
   publicUrl: string;
 }
@@ -19,8 +23,12 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export interface AgentRequest {
   /** Resolves when the head of the answer is there. */
   response: Promise<Dispatcher.ResponseData>;
+  /** The one that is called, once it is chosen. */
+  instance: () => AgentInstance | undefined;
   /** Ends it, wherever it is. */
   abort: () => void;
+  /** To be called when it has ended, in whatever way. */
+  end: () => void;
   /** What a failure of this call, or of reading its answer, means. */
   toFailure: (err: unknown) => Error;
 }
@@ -37,10 +45,21 @@ export function sendAgentRequest(deps: AgentRequestDeps, call: AgentCall, attemp
   const aborted = new AbortController();
   const signal = deadline ? AbortSignal.any([aborted.signal, deadline]) : aborted.signal;
 
+  let instance: AgentInstance | undefined;
+  let isLost = false;
+  let stopWatching = () => {};
+
   async function send(): Promise<Dispatcher.ResponseData> {
-    const node = await deps.agentNodes.find(call.target.node);
-    if (!node) throw agentFailures.unknownNode(call.target.node);
-    return request(agentUrl(node, call.target), {
+    const { node: name } = call.target;
+    const node = await deps.agentNodes.find(name);
+    if (!node) throw agentFailures.unknownNode(name);
+    instance = pickInstance(node, deps.unreachable.now());
+    if (!instance) throw agentFailures.unserved(name);
+    stopWatching = deps.agentNodes.onLost(name, instance, () => {
+      isLost = true;
+      aborted.abort();
+    });
+    return request(agentUrl(instance, call.target), {
       dispatcher: deps.http,
       method: 'POST',
       headers: callHeaders(call, node, deps.publicUrl, attempt),
@@ -51,8 +70,16 @@ export function sendAgentRequest(deps: AgentRequestDeps, call: AgentCall, attemp
 
   return {
     response: send(),
+    instance: () => instance,
     abort: () => aborted.abort(),
-    toFailure: (err) => (deadline?.aborted ? agentFailures.timeout(timeoutMs) : agentFailures.ofException(err)),
+    end: () => stopWatching(),
+    toFailure: (err) => {
+      if (deadline?.aborted) return agentFailures.timeout(timeoutMs);
+      if (isLost) return agentFailures.instanceLost();
+      const failure = agentFailures.ofException(err);
+      if (failure.type === 'agent_unreachable' && instance?.holder) deps.unreachable.add(instance.holder.instanceId);
+      return failure;
+    },
   };
 }
 
@@ -60,11 +87,11 @@ export function sendAgentRequest(deps: AgentRequestDeps, call: AgentCall, attemp
 function bodyOf({ input, continuation }: AgentCall): JsonObject {
   if (!continuation) return input;
   const { turn, checkpoint = null, answer, messages } = continuation;
-  return { input, turn, checkpoint, answer: answerView(answer), messages: messages.map(messageView) };
+  return { input, turn, checkpoint, answer: answer ? answerView(answer) : null, messages: messages.map(messageView) };
 }
 
-function agentUrl(node: AgentNode, target: Target): string {
-  return `${node.url}/${target.type === 'skill' ? 'skills' : 'reasoners'}/${target.name}`;
+function agentUrl({ url }: AgentInstance, target: Target): string {
+  return `${url}/${target.type === 'skill' ? 'skills' : 'reasoners'}/${target.name}`;
 }
 
 /** AgentField's headers, and ours: the attempt number and where callbacks go. */
@@ -83,6 +110,7 @@ function callHeaders(call: AgentCall, node: AgentNode, publicUrl: string, attemp
     ...(call.sessionId !== undefined && { 'x-session-id': call.sessionId }),
     ...(call.actorId !== undefined && { 'x-actor-id': call.actorId }),
     'perdure-attempt': String(attempt),
+    'x-execution-attempt': String(attempt),
     // The body has what the agent goes on with then, and its input in it.
     ...(turn !== undefined && { 'perdure-turn': String(turn) }),
     'perdure-callback-url': `${execution}/status${turn === undefined ? '' : `?turn=${turn}`}`,

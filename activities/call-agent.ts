@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, CancelledFailure, Context, log } from '@temporalio/activity';
 import { WorkflowNotFoundError } from '@temporalio/client';
+import { pickInstance } from '../common/agent-nodes.ts';
 import { agentReportSignal } from '../workflows/contract.ts';
 import type {
   Activities,
@@ -11,7 +12,7 @@ import type {
   CallInFlight,
   FirstAgentCall,
 } from '../workflows/contract.ts';
-import type { AgentFailure, AgentReport } from '../workflows/execution.ts';
+import type { AgentFailure, AgentReport, Json, Target } from '../workflows/execution.ts';
 import { readAnswer } from './agent-answer.ts';
 import type { ReadAnswer } from './agent-answer.ts';
 import { agentFailures } from './agent-failure.ts';
@@ -21,15 +22,18 @@ import { startHeartbeat } from './heartbeat.ts';
 import type { HeldCalls, OpenCall } from './held-calls.ts';
 import { createPace } from './pace.ts';
 import { signalsSinceScheduled } from './recorded-signals.ts';
+import { createRecentSet } from './recent-set.ts';
 import { createReportBatcher, maxReportedBytes } from './report-batcher.ts';
 
 /** Why Temporal cancels an activity whose limit has passed. */
 const TIMED_OUT = 'TIMED_OUT';
 const INSIST_MS = 2_000;
+/** How long an instance that could not be reached is called only if there is no other. */
+const AVOID_MS = 10_000;
 /** An activity that is taken up at once is not older than this. */
 const WAITED_MS = 1_000;
 
-export interface CallAgentDeps extends AgentRequestDeps {
+export interface CallAgentDeps extends Omit<AgentRequestDeps, 'unreachable'> {
   maxResultBytes: number;
   /** Calls in flight between `beginAgentCall` and the end of `followAgentCall`. */
   held: HeldCalls;
@@ -43,15 +47,29 @@ export function createCallAgent(
 ): Pick<Activities, 'callAgent' | 'beginAgentCall' | 'followAgentCall'> {
   const { held } = deps;
   const pace = createPace();
+  const unreachable = createRecentSet(AVOID_MS);
 
   function open(call: AgentCall, attempt: number): OpenCall {
-    const { response, abort, toFailure } = sendAgentRequest(deps, call, attempt);
-    const answer = response
-      .then((head) => readAnswer(head, deps.maxResultBytes))
-      .catch((err: unknown) => {
+    const { response, instance, abort, end, toFailure } = sendAgentRequest({ ...deps, unreachable }, call, attempt);
+    const read = async (): Promise<ReadAnswer> => {
+      try {
+        const answer = await readAnswer(await response, deps.maxResultBytes);
+        if (answer.kind !== 'stream') end();
+        const { holder } = instance() ?? {};
+        // Of an agent that is written down there is nothing to tell: its histories stay as they were.
+        return answer.kind === 'accepted' && holder ? { ...answer, holder, attempts: attempt } : answer;
+      } catch (err) {
+        end();
         throw toFailure(err);
-      });
-    return { attempt, answer, abort, toFailure };
+      }
+    };
+    return { attempt, answer: read(), abort, end, toFailure };
+  }
+
+  /** The node has registered, and nobody serves it at the moment. */
+  async function isUnserved({ node }: Target): Promise<boolean> {
+    const known = await deps.agentNodes.find(node);
+    return known !== undefined && pickInstance(known, new Set()) === undefined;
   }
 
   async function callAgent(call: AgentCall): Promise<AgentAnswer> {
@@ -66,8 +84,9 @@ export function createCallAgent(
     // An agent whose word is recorded is not called again, also where the workflow has not heard it yet.
     if (recorded?.isCalledBack) return { kind: 'accepted' };
     if (recorded?.isHeld) return { kind: 'handed-back', attempts: number - 1 };
+    if (await isUnserved(call.target)) return { kind: 'handed-back', attempts: number - 1, isUnserved: true };
     try {
-      return await finish(open(call, number));
+      return await finish(open(goingOn(call, recorded?.checkpoint), number));
     } catch (err) {
       const handedBack = handBack(err, number, call.retryUntil);
       if (handedBack) return handedBack;
@@ -80,7 +99,8 @@ export function createCallAgent(
     if (call.isDoneOver) return { kind: 'declined', mayHaveBeenMade: true };
     const known = held.get(executionId);
     const isTooLate = Date.now() > Date.parse(call.taskEndsAt);
-    if (!known && (held.isFull() || isTooLate)) return { kind: 'declined', mayHaveBeenMade: false };
+    if (!known && (held.isFull() || isTooLate || (await isUnserved(target))))
+      return { kind: 'declined', mayHaveBeenMade: false };
     const opened = known ?? hold(call);
     const answer = await within(pace.patienceFor(target, call.patienceMs), opened).catch((err: unknown) => {
       // The execution's own time is over: the call will not be asked for again.
@@ -115,6 +135,13 @@ export function createCallAgent(
   }
 
   return { callAgent, beginAgentCall, followAgentCall };
+}
+
+/** The call with what the agent had put by in the one before. */
+function goingOn(call: AgentCall, checkpoint: Json | undefined): AgentCall {
+  if (checkpoint === undefined) return call;
+  const { turn, answer, messages } = call.continuation ?? { turn: 1, messages: [] };
+  return { ...call, continuation: { turn, checkpoint, ...(answer && { answer }), messages } };
 }
 
 /** Whether there was no slot for this activity for a while, in which the execution may have been paused. */
@@ -157,7 +184,7 @@ async function within(ms: number, { answer }: OpenCall): Promise<ReadAnswer | un
 }
 
 /** Waits for the whole answer, reports what a stream brings, and ends the call when the activity is cancelled. */
-async function finish({ attempt, answer, abort, toFailure }: OpenCall): Promise<AgentAnswer> {
+async function finish({ attempt, answer, abort, end, toFailure }: OpenCall): Promise<AgentAnswer> {
   const context = Context.current();
   context.cancellationSignal.addEventListener('abort', abort, { once: true });
   const heartbeat = startHeartbeat(context);
@@ -171,6 +198,7 @@ async function finish({ attempt, answer, abort, toFailure }: OpenCall): Promise<
     if (context.cancellationSignal.aborted) return await context.cancelled;
     throw toFailure(err);
   } finally {
+    end();
     heartbeat.stop();
   }
 }

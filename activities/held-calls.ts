@@ -12,6 +12,8 @@ export interface OpenCall {
   attempt: number;
   answer: Promise<ReadAnswer>;
   abort: () => void;
+  /** To be called when it has been followed to its end. */
+  end: () => void;
   toFailure: (err: unknown) => Error;
 }
 

@@ -3,9 +3,11 @@ import type { Dispatcher } from 'undici';
 import type { AgentNodeDirectory } from '../common/agent-nodes.ts';
 import type { Sealer } from '../common/sealing.ts';
 import type { Activities } from '../workflows/contract.ts';
+import type { NodeActivities } from '../workflows/node-contract.ts';
 import { createCallAgent } from './call-agent.ts';
 import type { CallAgentDeps } from './call-agent.ts';
 import { createDeliverWebhook } from './deliver-webhook.ts';
+import { createNodeActivities } from './node-lease.ts';
 import { createTellAgentCancelled } from './tell-agent-cancelled.ts';
 
 export interface ActivityDeps extends Omit<CallAgentDeps, 'http'> {
@@ -16,11 +18,12 @@ export interface ActivityDeps extends Omit<CallAgentDeps, 'http'> {
   webhookHttp: Dispatcher;
 }
 
-export function createActivities(deps: ActivityDeps): Activities {
+export function createActivities(deps: ActivityDeps): Activities & NodeActivities {
   const { agentNodes, sealer, agentHttp, webhookHttp } = deps;
   return {
     ...createCallAgent({ ...deps, http: agentHttp }),
     deliverWebhook: createDeliverWebhook({ sealer, http: webhookHttp }),
+    ...createNodeActivities(agentNodes),
     tellAgentCancelled: createTellAgentCancelled({ agentNodes, http: agentHttp }),
   };
 }

@@ -1,7 +1,10 @@
 import type { Context } from '@temporalio/activity';
 import { decodeFirst } from '../common/decode-payload.ts';
-import { agentCallbackSignal, pauseSignal, resumeSignal } from '../workflows/contract.ts';
-import type { AgentCallback } from '../workflows/execution.ts';
+import type { HistoryEvent } from '../common/history-pages.ts';
+import { agentCallbackSignal, agentReportSignal, pauseSignal, resumeSignal } from '../workflows/contract.ts';
+import type { AgentCallback, AgentReport, Json } from '../workflows/execution.ts';
+
+type Payloads = Parameters<typeof decodeFirst>[0];
 
 const PAGE_EVENTS = 200;
 
@@ -10,6 +13,8 @@ export interface RecordedSignals {
   isCalledBack: boolean;
   /** It is paused, or was asked to cancel. */
   isHeld: boolean;
+  /** The newest that the agent has put by. */
+  checkpoint?: Json;
 }
 
 /**
@@ -18,9 +23,36 @@ export interface RecordedSignals {
  * of a call can be quicker than the task that would have cancelled it.
  * @param turn in which the agent is to be called: the word that ended an earlier one does not count
  */
-export async function signalsSinceScheduled({ client, info }: Context, turn: number): Promise<RecordedSignals> {
-  const { workflowId, runId } = info.workflowExecution ?? {};
+export async function signalsSinceScheduled(context: Context, turn: number): Promise<RecordedSignals> {
+  const { client } = context;
+  const decode = <T>(payloads: Payloads) => decodeFirst<T>(payloads, client.options.loadedDataConverter);
   let isHeld: boolean | undefined;
+  let checkpoint: Json | undefined;
+  for await (const event of eventsSinceScheduled(context)) {
+    if (event.workflowExecutionCancelRequestedEventAttributes) return { isCalledBack: false, isHeld: true };
+    const { signalName, input } = event.workflowExecutionSignaledEventAttributes ?? {};
+    switch (signalName) {
+      case agentCallbackSignal.name: {
+        const said = await decode<AgentCallback>(input);
+        if ((said?.turn ?? turn) >= turn) return { isCalledBack: true, isHeld: false };
+        break;
+      }
+      case agentReportSignal.name:
+        checkpoint ??= checkpointIn((await decode<AgentReport[]>(input)) ?? []);
+        break;
+      case pauseSignal.name:
+        isHeld ??= true;
+        break;
+      case resumeSignal.name:
+        isHeld ??= false;
+    }
+  }
+  return { isCalledBack: false, isHeld: isHeld ?? false, ...(checkpoint !== undefined && { checkpoint }) };
+}
+
+/** From the newest on. */
+async function* eventsSinceScheduled({ client, info }: Context): AsyncGenerator<HistoryEvent> {
+  const { workflowId, runId } = info.workflowExecution ?? {};
   let token = new Uint8Array();
   do {
     const { history, nextPageToken } = await client.workflowService.getWorkflowExecutionHistoryReverse({
@@ -30,18 +62,14 @@ export async function signalsSinceScheduled({ client, info }: Context, turn: num
       nextPageToken: token,
     });
     for (const event of history?.events ?? []) {
-      if (event.activityTaskScheduledEventAttributes?.activityId === info.activityId)
-        return { isCalledBack: false, isHeld: isHeld ?? false };
-      if (event.workflowExecutionCancelRequestedEventAttributes) return { isCalledBack: false, isHeld: true };
-      const { signalName: name, input } = event.workflowExecutionSignaledEventAttributes ?? {};
-      if (name === agentCallbackSignal.name) {
-        const said = await decodeFirst<AgentCallback>(input, client.options.loadedDataConverter);
-        if ((said?.turn ?? turn) >= turn) return { isCalledBack: true, isHeld: false };
-      }
-      if (name === pauseSignal.name) isHeld ??= true;
-      if (name === resumeSignal.name) isHeld ??= false;
+      if (event.activityTaskScheduledEventAttributes?.activityId === info.activityId) return;
+      yield event;
     }
     token = new Uint8Array(nextPageToken ?? []);
   } while (token.length > 0);
-  return { isCalledBack: false, isHeld: isHeld ?? false };
+}
+
+function checkpointIn(reports: AgentReport[]): Json | undefined {
+  const newest = reports.findLast((report) => report.type === 'other' && report.name === 'checkpoint');
+  return newest?.type === 'other' ? (newest.data['data'] ?? null) : undefined;
 }

@@ -10,27 +10,29 @@ export interface TellAgentCancelledDeps {
 
 const TIMEOUT_MS = 4_000;
 
-/** `POST {url}/_internal/executions/{id}/cancel`, as AgentField sends it. Whatever the agent answers is fine. */
+/**
+ * `POST {url}/_internal/executions/{id}/cancel`, as AgentField sends it, to every instance of the node: only they know
+ * who has the call. Whatever an agent answers is fine.
+ */
 export function createTellAgentCancelled({ agentNodes, http }: TellAgentCancelledDeps) {
-  return async function tellAgentCancelled({
-    executionId,
-    target,
-    outcome,
-    reason,
-    graceMs,
-  }: CancelNotice): Promise<void> {
+  return async function tellAgentCancelled(notice: CancelNotice): Promise<void> {
+    const { executionId, target, outcome, reason, graceMs } = notice;
     const node = await agentNodes.find(target.node);
     if (!node) return;
-    const { body } = await request(`${node.url}/_internal/executions/${executionId}/cancel`, {
-      dispatcher: http,
-      method: 'POST',
-      headers: { ...node.headers, 'content-type': 'application/json', 'x-execution-id': executionId },
-      body: JSON.stringify({
-        reason: outcome === undefined || outcome.status === 'succeeded' ? reason : outcome.error,
-        ...(graceMs !== undefined && { grace_ms: graceMs }),
-      }),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+    const body = JSON.stringify({
+      reason: outcome === undefined || outcome.status === 'succeeded' ? reason : outcome.error,
+      ...(graceMs !== undefined && { grace_ms: graceMs }),
     });
-    await body.dump();
+    const tell = async (url: string) => {
+      const answer = await request(`${url}/_internal/executions/${executionId}/cancel`, {
+        dispatcher: http,
+        method: 'POST',
+        headers: { ...node.headers, 'content-type': 'application/json', 'x-execution-id': executionId },
+        body,
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+      await answer.body.dump();
+    };
+    if (node.instances.length > 0) await Promise.any(node.instances.map(({ url }) => tell(url)));
   };
 }

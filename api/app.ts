@@ -9,6 +9,7 @@ import { eventRoutes } from './routes/events.ts';
 import { executeRoutes } from './routes/execute.ts';
 import { executionRoutes } from './routes/executions.ts';
 import { healthRoutes } from './routes/health.ts';
+import { nodeRoutes } from './routes/nodes.ts';
 import { runRoutes } from './routes/runs.ts';
 import { steeringRoutes } from './routes/steering.ts';
 import { uiRoutes } from './routes/ui.ts';
@@ -32,6 +33,7 @@ export function createApp(deps: AppDeps): Hono {
   app.route('/api/v1', executionRoutes(deps));
   app.route('/api/v1', eventRoutes(deps));
   app.route('/api/v1', runRoutes(deps));
+  app.route('/api/v1', nodeRoutes(deps));
   app.route('/api/v1', steeringRoutes(deps));
 
   app.notFound((c) => {

@@ -3,12 +3,16 @@ import type { Hono } from 'hono';
 import type { Logger } from '../common/logger.ts';
 import { createApp } from './app.ts';
 import type { ApiConfig } from './config.ts';
+import { createDirectory } from '../nodes/directory.ts';
+import { createNodeRegistry } from '../nodes/registry.ts';
+import type { NodeRegistry } from '../nodes/registry.ts';
 import { createExecutions } from './executions.ts';
 import { createHistories } from './histories.ts';
+import { createNodes } from './nodes.ts';
 import type { UpgradeHandler } from './server.ts';
 import { createSteerSocket } from './steer-socket.ts';
 import { createStreamSlots } from './stream-slots.ts';
-import type { TemporalConnections } from './temporal.ts';
+import type { TemporalConnections } from '../common/connect-temporal.ts';
 import { createWatchers } from './watchers.ts';
 import type { Watchers } from './watchers.ts';
 
@@ -18,15 +22,17 @@ export function createApi(
   { client, starter, following }: TemporalConnections,
   logger: Logger,
   closing: AbortSignal,
-): { app: Hono; watchers: Watchers; onUpgrade: UpgradeHandler } {
+): { app: Hono; watchers: Watchers; registry: NodeRegistry; onUpgrade: UpgradeHandler } {
   // Every event stream listens to it.
   setMaxListeners(0, closing);
-  const { taskQueue, agentNodes, sealer, policy, limits } = config;
-  const histories = createHistories({
+  const { taskQueue, agentNodes: configuredNodes, sealer, policy, limits } = config;
+  const reading = {
     connection: following,
     namespace: client.options.namespace,
     converter: client.options.loadedDataConverter,
-  });
+  };
+  const histories = createHistories(reading);
+  const registry = createNodeRegistry({ ...reading, taskQueue });
   const watchers = createWatchers(histories, { maxWatchers: limits.maxWatchers });
   const executions = createExecutions({
     client,
@@ -40,7 +46,9 @@ export function createApi(
     client,
     taskQueue,
     executions,
-    agentNodes,
+    agentNodes: createDirectory(configuredNodes, registry),
+    configuredNodes,
+    nodes: createNodes(client, taskQueue, registry),
     sealer,
     policy,
     limits,
@@ -49,5 +57,5 @@ export function createApi(
     streamSlots: createStreamSlots(limits.maxStreams),
     closing,
   };
-  return { app: createApp(deps), watchers, onUpgrade: createSteerSocket(deps) };
+  return { app: createApp(deps), watchers, registry, onUpgrade: createSteerSocket(deps) };
 }

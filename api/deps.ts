@@ -4,6 +4,7 @@ import type { Logger } from '../common/logger.ts';
 import type { Sealer } from '../common/sealing.ts';
 import type { ExecutionPolicy } from '../workflows/contract.ts';
 import type { ApiLimits } from './config.ts';
+import type { Nodes } from './nodes.ts';
 import type { StreamSlots } from './stream-slots.ts';
 import type { Executions } from './executions.ts';
 
@@ -12,7 +13,10 @@ export interface AppDeps {
   client: Client;
   taskQueue: string;
   executions: Executions;
+  /** All of them; `configuredNodes`: those that an operator has written down. */
   agentNodes: AgentNodeDirectory;
+  configuredNodes: AgentNodeDirectory;
+  nodes: Nodes;
   sealer: Sealer;
   policy: ExecutionPolicy;
   limits: ApiLimits;

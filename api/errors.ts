@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { Logger } from '../common/logger.ts';
-import { isOutage } from './temporal-errors.ts';
+import { isOutage } from '../common/temporal-errors.ts';
 
 /** The public contract of refusals: each code has one HTTP status. */
 const STATUS_OF = {
@@ -14,6 +14,7 @@ const STATUS_OF = {
   origin_not_allowed: 403,
   target_not_found: 404,
   execution_not_found: 404,
+  node_not_found: 404,
   run_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
@@ -38,6 +39,7 @@ const STATUS_OF = {
   websocket_required: 426,
   too_many_reports: 429,
   too_many_messages: 429,
+  too_many_instances: 429,
   headers_too_large: 431,
   internal_error: 500,
   temporal_misconfigured: 500,

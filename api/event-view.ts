@@ -16,6 +16,7 @@ export const OWN_KINDS = [
   'answered',
   'context.rejected',
   'cancelling',
+  'handed_over',
   'outcome',
   'webhook.attempt',
   'snapshot',
@@ -60,6 +61,8 @@ function contentOf(entry: LogRecord['entry']): Pick<LogEvent, 'kind' | 'data'> {
       return { kind: 'waiting', data: waitView(entry.wait) };
     case 'answered':
       return { kind: 'answered', data: answerView(entry.answer) };
+    case 'handed-over':
+      return { kind: 'handed_over', data: { instance_id: entry.instanceId } };
     case 'cancelling':
       return { kind: 'cancelling', data: { reason: entry.reason ?? null, grace_ms: entry.graceMs } };
     case 'callback':
@@ -67,6 +70,7 @@ function contentOf(entry: LogRecord['entry']): Pick<LogEvent, 'kind' | 'data'> {
     case 'resume':
     case 'answer':
     case 'cancel-request':
+    case 'instance-lost':
       throw new Error(`${entry.kind} has no number`);
   }
 }

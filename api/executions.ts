@@ -28,7 +28,7 @@ import {
   isOutage,
   isTimeout,
   WorkflowExecutionAlreadyStartedError,
-} from './temporal-errors.ts';
+} from '../common/temporal-errors.ts';
 import type { Watchers } from './watchers.ts';
 
 /** What routes do with executions; with `histories.ts`, `watchers.ts` and `list.ts` all that the API asks of Temporal. */

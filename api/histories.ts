@@ -1,12 +1,14 @@
 import type { Connection } from '@temporalio/client';
 import type { LoadedDataConverter } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
+import { createPageReader } from '../common/history-pages.ts';
+import type { ReadPage } from '../common/history-pages.ts';
 import type { ExecutionState } from '../workflows/state.ts';
 import type { LogPart, LogRecord } from './log.ts';
 import type { ReadState } from './pending.ts';
 import { createProjection } from './projection.ts';
 import type { Projection, ProjectionOptions } from './projection.ts';
-import { isAborted, isNotFound, isOutage } from './temporal-errors.ts';
+import { isAborted, isNotFound, isOutage } from '../common/temporal-errors.ts';
 
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 
@@ -18,12 +20,7 @@ export interface Histories {
    * Throws not found.
    */
   readLog: (executionId: string, after: number) => AsyncGenerator<LogPart>;
-  /** One page; with `follow` it waits for the next event when there is no page yet, until that signal ends it. */
-  readPage: (
-    executionId: string,
-    token: Uint8Array,
-    options?: { follow?: AbortSignal; filter?: keyof typeof EVENT_FILTER; runId?: string },
-  ) => Promise<{ events: HistoryEvent[]; next: Uint8Array }>;
+  readPage: ReadPage;
   /** The newest run of an execution, whole. `isClosed`: nothing more will be added to it. */
   readNow: (executionId: string) => Promise<{ state: ReadState; isClosed: boolean; runId: string } | undefined>;
   /**
@@ -43,44 +40,10 @@ export interface HistoriesDeps {
   converter?: LoadedDataConverter;
 }
 
-/** A shorter page is the last one so far. */
-export const PAGE_EVENTS = 1000;
-/** Temporal answers an idle long poll after 20 s. */
-const LONG_POLL_DEADLINE_MS = 60_000;
-const READ_DEADLINE_MS = 10_000;
-/** HistoryEventFilterType of Temporal's API. */
-const EVENT_FILTER = { all: 1, close: 2 } as const;
-
 export function createHistories({ connection, namespace, converter }: HistoriesDeps): Histories {
   const project: Histories['project'] = (executionId, options) => createProjection(executionId, converter, options);
 
-  const readPage: Histories['readPage'] = async (executionId, token, { follow, filter = 'all', runId } = {}) => {
-    const page = () =>
-      connection.withDeadline(Date.now() + (follow ? LONG_POLL_DEADLINE_MS : READ_DEADLINE_MS), () =>
-        connection.workflowService.getWorkflowExecutionHistory({
-          namespace,
-          execution: { workflowId: executionId, ...(runId !== undefined && { runId }) },
-          maximumPageSize: PAGE_EVENTS,
-          waitNewEvent: follow !== undefined,
-          historyEventFilterType: EVENT_FILTER[filter],
-          nextPageToken: token,
-        }),
-      );
-    const { history, nextPageToken } = await (follow ? abortable(follow, page) : page());
-    return { events: history?.events ?? [], next: nextPageToken ?? new Uint8Array() };
-  };
-
-  /** The SDK leaves a listener on the signal of every call: each call gets a signal of its own. */
-  async function abortable<T>(stop: AbortSignal, call: () => Promise<T>): Promise<T> {
-    const own = new AbortController();
-    const abort = () => own.abort();
-    stop.addEventListener('abort', abort);
-    try {
-      return await connection.withAbortSignal(own.signal, call);
-    } finally {
-      stop.removeEventListener('abort', abort);
-    }
-  }
+  const readPage = createPageReader({ connection, namespace });
 
   async function* logOfRun(executionId: string, after: number, runId?: string): AsyncGenerator<LogPart> {
     let records: LogRecord[] = [];

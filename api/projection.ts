@@ -110,10 +110,8 @@ export function createProjection(
     switch (name) {
       case 'callAgent':
       case 'followAgentCall': {
-        // Only a turn after a question has more to tell, and inputs may be large.
-        const isLaterTurn = into.waiting !== undefined || into.turn !== undefined;
-        const { continuation } = (isLaterTurn ? await decode<AgentCall>(input) : undefined) ?? {};
-        return beginCall(into, { at: workflowTime, lane: 'activity', ...(continuation && { continuation }) }, record);
+        const call = goesOn(into) ? await decode<AgentCall>(input) : undefined;
+        return beginCall(into, { ...call, at: workflowTime, lane: 'activity' }, record);
       }
       case 'deliverWebhook': {
         const delivery = await decode<WebhookDelivery>(input);
@@ -131,6 +129,7 @@ export function createProjection(
         }
         return;
       }
+      case 'awaitInstance':
       case 'beginAgentCall': // a local activity: it is recorded as a marker
       case undefined:
         return;
@@ -226,6 +225,11 @@ export function createProjection(
       state.history = { ...history };
     },
   };
+}
+
+/** Whether the next call of the agent may have more to tell than that it is made. Inputs may be large. */
+function goesOn({ waiting, turn, checkpoint, lostInstances }: ExecutionState): boolean {
+  return waiting !== undefined || turn !== undefined || checkpoint !== undefined || lostInstances !== undefined;
 }
 
 /** Temporal itself ends a workflow whose history has grown too large, for one. */

@@ -1,6 +1,6 @@
 import type { LogPart, LogRecord } from './log.ts';
-import { mapLimited } from './map-limited.ts';
-import { isNotFound } from './temporal-errors.ts';
+import { mapLimited } from '../common/map-limited.ts';
+import { isNotFound } from '../common/temporal-errors.ts';
 
 /** An entry of the log of one of a run's executions. */
 export interface RunEntry {

@@ -4,7 +4,7 @@ import type { Logger } from '../common/logger.ts';
 import type { ApiConfig } from './config.ts';
 import { createApi } from './create-api.ts';
 import { listen } from './server.ts';
-import { connectTemporal } from './temporal.ts';
+import { connectTemporal } from '../common/connect-temporal.ts';
 
 export interface ServedApi {
   /** Takes no new requests, lets those under way end within a grace, and leaves Temporal. */
@@ -28,7 +28,7 @@ const LISTEN_FLAWS: Record<string, (config: ApiConfig) => string> = {
 export async function serveApi(config: ApiConfig, logger: Logger, starter?: Client): Promise<ServedApi> {
   const temporal = connectTemporal(config.temporal);
   const closing = new AbortController();
-  const { app, watchers, onUpgrade } = createApi(
+  const { app, watchers, registry, onUpgrade } = createApi(
     config,
     { ...temporal, ...(starter && { starter }) },
     logger,
@@ -44,6 +44,7 @@ export async function serveApi(config: ApiConfig, logger: Logger, starter?: Clie
       closing.abort();
       await server.close(SHUTDOWN_GRACE_MS);
       watchers.close();
+      registry.close();
       await temporal.close();
     },
   };

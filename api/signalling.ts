@@ -3,7 +3,7 @@ import type { ExecutionState } from '../workflows/state.ts';
 import { isOver } from '../workflows/state.ts';
 import { ApiError } from './errors.ts';
 import type { ReadState } from './pending.ts';
-import { isNotFound } from './temporal-errors.ts';
+import { isNotFound } from '../common/temporal-errors.ts';
 import type { Watchers } from './watchers.ts';
 
 /** How signals reach open executions, and how who has sent one sees what came of it. */

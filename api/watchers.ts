@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PAGE_EVENTS } from './histories.ts';
+import { PAGE_EVENTS } from '../common/history-pages.ts';
 import type { Histories } from './histories.ts';
 import { createLogWindow } from './log.ts';
 import type { LogPart, LogRecord, LogWindow } from './log.ts';
 import type { ReadState } from './pending.ts';
 import type { Projection } from './projection.ts';
-import { isAborted, isNotFound } from './temporal-errors.ts';
+import { isAborted, isNotFound } from '../common/temporal-errors.ts';
 
 /**
  * What is known of executions, as projections of their histories. At most one watcher per execution and process:

@@ -243,7 +243,7 @@ export const MUTATIONS: Mutation[] = [
   {
     name: 'outage-is-500',
     what: 'an outage of Temporal is answered 500',
-    file: 'api/temporal-errors.ts',
+    file: 'common/temporal-errors.ts',
     edits: OUTAGE_IS_500,
     faults: 'kill-temporal@random,cut:api-temporal',
     caughtBy: 'REFUSAL',
@@ -251,7 +251,7 @@ export const MUTATIONS: Mutation[] = [
   {
     name: 'outage-is-500-stop',
     what: 'the same, and Temporal has only stopped',
-    file: 'api/temporal-errors.ts',
+    file: 'common/temporal-errors.ts',
     edits: OUTAGE_IS_500,
     faults: 'stop-temporal',
     caughtBy: 'REFUSAL',

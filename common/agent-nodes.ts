@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { z } from 'zod';
-import type { RetrySettings } from '../workflows/contract.ts';
-import type { Target, TargetType } from '../workflows/execution.ts';
+import type { Holder, RetrySettings } from '../workflows/contract.ts';
+import type { JsonObject, Target, TargetType } from '../workflows/execution.ts';
 
 /** Names that stand in a target: what `node.name` may be made of. */
 export const NAME = /^[A-Za-z0-9_-]{1,128}$/;
@@ -39,20 +39,35 @@ const agentNodesConfig = z.record(
   z.preprocess((config) => (typeof config === 'string' ? { url: config } : config), agentNodeConfig),
 );
 
+/** A process that serves a node. */
+export interface AgentInstance {
+  url: string;
+  /** Who it is, unless an operator has written it down. */
+  holder?: Holder;
+  /** It is about to go: it ends what it has, and takes no further call. */
+  isDraining?: true;
+}
+
 export interface AgentNode {
   node: string;
-  url: string;
+  /** Those that are there; of a node that has registered there may be none at the moment. */
+  instances: readonly AgentInstance[];
   reasoners?: readonly string[];
   skills?: readonly string[];
   headers: Readonly<Record<string, string>>;
   timeoutMs?: number;
   retry: Partial<RetrySettings>;
+  /** JSON Schemas by the name of the reasoner or skill. */
+  inputSchemas?: ReadonlyMap<string, JsonObject>;
 }
 
-/** Where agent nodes are found. Static today; a registry that agents join by HTTP is another implementation. */
+/** Where agent nodes are found. */
 export interface AgentNodeDirectory {
   find: (node: string) => Promise<AgentNode | undefined>;
+  /** Of those that an operator has written down. */
   names: () => Promise<string[]>;
+  /** Told once it is known that nobody listens there any more; @returns how to call that off. */
+  onLost: (node: string, instance: AgentInstance, onLost: () => void) => () => void;
 }
 
 export class AgentNodesError extends Error {}
@@ -69,6 +84,7 @@ export function parseAgentNodes(sources: { from: string; text: string }[]): Agen
   return {
     find: (node) => Promise.resolve(nodes.get(node)),
     names: () => Promise.resolve([...nodes.keys()]),
+    onLost: () => () => undefined,
   };
 }
 
@@ -91,6 +107,14 @@ function areHttpHeaders(headers: Record<string, string>): boolean {
   } catch {
     return false;
   }
+}
+
+/** One that takes calls, not among those to avoid if there is another; undefined where there is none. */
+export function pickInstance({ instances }: AgentNode, avoid: ReadonlySet<string>): AgentInstance | undefined {
+  const able = instances.filter(({ isDraining }) => !isDraining);
+  const better = able.filter(({ holder }) => !holder || !avoid.has(holder.instanceId));
+  const among = better.length > 0 ? better : able;
+  return among[Math.floor(Math.random() * among.length)];
 }
 
 /** The target that `node.name` stands for, or what is wrong with it. */
@@ -127,7 +151,7 @@ function toAgentNode(node: string, config: z.infer<typeof agentNodeConfig>): Age
   const { url, reasoners, skills, headers, timeout_ms, retry } = config;
   return {
     node,
-    url: url.replace(/\/+$/, ''),
+    instances: [{ url: url.replace(/\/+$/, '') }],
     ...(reasoners && { reasoners }),
     ...(skills && { skills }),
     // In lower case, as ours are: theirs must not stand beside ours under another spelling.

@@ -1,7 +1,10 @@
 import { existsSync } from 'node:fs';
 import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime } from '@temporalio/worker';
 import { createAgentHttp, createWebhookHttp } from '../activities/index.ts';
+import { connectTemporal } from '../common/connect-temporal.ts';
 import type { Logger } from '../common/logger.ts';
+import { createDirectory } from '../nodes/directory.ts';
+import { createNodeRegistry } from '../nodes/registry.ts';
 import type { WorkerConfig } from './config.ts';
 import { connectWithPatience } from './connect.ts';
 import { startWorker, WORKFLOW_BUNDLE } from './start-worker.ts';
@@ -31,8 +34,18 @@ export async function runWorker(config: WorkerConfig, logger: Logger): Promise<C
   );
   const agentHttp = createAgentHttp();
   const webhookHttp = createWebhookHttp();
-  const leave = () => Promise.allSettled([agentHttp.destroy(), webhookHttp.destroy(), connection.close()]);
-  const { agentNodes, sealer, publicUrl, maxResultBytes } = config;
+  const reading = connectTemporal(config.temporal);
+  const registry = createNodeRegistry({
+    connection: reading.following,
+    namespace: config.temporal.namespace,
+    taskQueue: config.taskQueue,
+  });
+  const leave = () => {
+    registry.close();
+    return Promise.allSettled([agentHttp.destroy(), webhookHttp.destroy(), reading.close(), connection.close()]);
+  };
+  const agentNodes = createDirectory(config.agentNodes, registry);
+  const { sealer, publicUrl, maxResultBytes } = config;
   try {
     const worker = await startWorker({
       connection,

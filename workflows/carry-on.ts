@@ -22,7 +22,7 @@ export function isDueToCarryOn({ input, state, isControlled, isCancelRequested }
 }
 
 /** Goes on in another Temporal run, which begins with all that is known: readers see one execution. */
-export function carryOn(run: Run, turn: Pick<CarriedExecution, 'isAccepted' | 'answer'>): Promise<never> {
+export function carryOn(run: Run, turn: Pick<CarriedExecution, 'isAccepted' | 'accepted' | 'answer'>): Promise<never> {
   const { input, state, limit } = run;
   return continueAsNew<typeof executeTarget>({
     ...input,

@@ -103,6 +103,7 @@ export interface CarriedExecution {
   pausedMs: number;
   /** The agent has said 202 in this turn. */
   isAccepted: boolean;
+  accepted?: Accepted;
   /** What the turn begins with that is about to: it was held before its call. */
   answer?: Answer;
 }
@@ -128,8 +129,10 @@ export interface AgentCall extends ExecutionContext {
   mayBeHeld?: true;
   /** No further call is allowed: one that is not held has failed. */
   mustBeHeld?: true;
-  /** The agent goes on after it had ended a turn to wait. */
+  /** The agent goes on: after it had ended a turn to wait, or with the checkpoint of a call that came to nothing. */
   continuation?: Continuation;
+  /** The instance that had said 202 and is gone. */
+  handedOverFrom?: string;
   /**
    * When the execution's time is over, as it looks when the call is scheduled, ISO 8601: a retry that would come later
    * is left to the workflow.
@@ -137,11 +140,12 @@ export interface AgentCall extends ExecutionContext {
   retryUntil?: string;
 }
 
-/** What an agent gets that goes on: its turn is number 2 or later. */
+/** What an agent gets that goes on. */
 export interface Continuation {
   turn: number;
   checkpoint?: Json;
-  answer: Answer;
+  /** What its question was answered with; unset in the first turn. */
+  answer?: Answer;
   messages: SteerMessage[];
 }
 
@@ -158,18 +162,35 @@ export interface FirstAgentCall extends AgentCall {
 
 export type AgentAnswer =
   | { kind: 'result'; result: Json }
-  | { kind: 'accepted' }
+  | ({ kind: 'accepted' } & Accepted)
   | { kind: 'waiting'; wait: WaitRequest }
   | CallHandedBack;
+
+/** A call that an agent has acknowledged. */
+export interface Accepted {
+  /** Where it is known. */
+  holder?: Holder;
+  /** Calls so far, it included; unset: as many as the workflow knows of. */
+  attempts?: number;
+}
+
+/** The process of an agent that has a call. */
+export interface Holder {
+  instanceId: string;
+  /** How often it had registered by then: it may come back after it was lost. */
+  registrations: number;
+}
 
 /** The agent is to be called again, and it is for the workflow to say when. */
 export interface CallHandedBack {
   kind: 'handed-back';
   /** Calls so far. */
   attempts: number;
-  /** Why the last one failed; unset where one was not made because the execution is paused. */
+  /** Why the last one failed; unset where one was not made because the execution is paused, or nobody is there. */
   failure?: AgentFailure;
   retryDelayMs?: number;
+  /** No instance of the agent node is there to be called. */
+  isUnserved?: true;
 }
 
 /** The agent takes its time; the worker that polls this task queue holds the call. */
@@ -216,6 +237,8 @@ export interface Activities {
   followAgentCall: (call: AgentCall) => Promise<AgentAnswer>;
   /** Makes one attempt at a delivery; throws when it failed. Temporal does the retrying. */
   deliverWebhook: (delivery: WebhookDelivery) => Promise<WebhookAttempt>;
+  /** Resolves once an instance of a node that has registered is there. */
+  awaitInstance: (node: { node: string }) => Promise<void>;
   /** Tells an agent, best effort, that nobody waits for this execution any more. */
   tellAgentCancelled: (notice: CancelNotice) => Promise<void>;
 }
@@ -235,6 +258,8 @@ export const answerSignal = defineSignal<[Answer]>('answer');
 export const cancelRequestSignal = defineSignal<[CancelRequest]>('cancelRequest');
 /** The same from API processes of before there was a grace. */
 export const cancelReasonSignal = defineSignal<[string]>('cancelReason');
+/** A process that serves an agent node is gone: what it had said 202 to goes to another one. */
+export const instanceLostSignal = defineSignal<[Holder]>('instanceLost');
 /** A failed attempt that Temporal will retry; the last one of a delivery rides on the activity's own end. */
 export const webhookAttemptSignal = defineSignal<[WebhookAttempt]>('webhookAttempt');
 

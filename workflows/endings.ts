@@ -78,6 +78,15 @@ export function endingOfHandedBack(
   return failure && !mayBeCalled ? endingOfAgentFailure(failure) : undefined;
 }
 
+/** Every process that took the call died with it. */
+export function lostEnding(): Ending {
+  return {
+    status: 'failed',
+    error: 'The instances of the agent node that took the call died with it',
+    category: 'agent_unreachable',
+  };
+}
+
 /** An agent wanted to know something, nobody said it in time, and it had no default. */
 export function unansweredEnding(): Ending {
   return { status: 'timeout', error: 'Nobody answered in time', category: 'unanswered' };

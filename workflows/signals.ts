@@ -4,11 +4,13 @@ import {
   answerSignal,
   cancelReasonSignal,
   cancelRequestSignal,
+  instanceLostSignal,
   pauseSignal,
   resumeSignal,
   steerSignal,
   webhookAttemptSignal,
 } from './contract.ts';
+import type { Holder } from './contract.ts';
 import type {
   AgentCallback,
   AgentReport,
@@ -36,6 +38,8 @@ export function entriesOfSignal(name: string, message: unknown): LogEntry[] {
       return [{ kind: 'resume', request: message as ResumeRequest }];
     case answerSignal.name:
       return [{ kind: 'answer', answer: message as Answer }];
+    case instanceLostSignal.name:
+      return [{ kind: 'instance-lost', holder: message as Holder }];
     case cancelRequestSignal.name:
       return [{ kind: 'cancel-request', request: message as CancelRequest }];
     case cancelReasonSignal.name:

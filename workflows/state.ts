@@ -2,7 +2,7 @@
  * The one reducer. The workflow folds what it does through it, the API folds the workflow's history through it,
  * so the `state` query, polls, sync answers and webhooks cannot disagree.
  */
-import type { Continuation, ExecuteTargetInput, ExecutionContext, SealedWebhook } from './contract.ts';
+import type { AgentCall, ExecuteTargetInput, ExecutionContext, Holder, SealedWebhook } from './contract.ts';
 import { isTerminal } from './execution.ts';
 import type {
   AgentCallback,
@@ -75,6 +75,8 @@ export interface ExecutionState extends ExecutionContext {
   /** Ids of the newest events of the agent's. */
   eventIds?: string[];
   requestMac?: string;
+  /** Processes of agents that are gone, the newest last. */
+  lostInstances?: Holder[];
 }
 
 export type LogEntry =
@@ -90,10 +92,14 @@ export type LogEntry =
   | { kind: 'paused' | 'resumed'; by?: string; reason?: string }
   | { kind: 'waiting'; wait: OpenWait }
   | { kind: 'answered'; answer: Answer }
+  | { kind: 'instance-lost'; holder: Holder }
+  | { kind: 'handed-over'; instanceId: string }
   | { kind: 'cancel-request'; request: CancelRequest }
   | { kind: 'cancelling'; reason?: string; graceMs: number }
   | { kind: 'outcome'; outcome: Outcome }
   | { kind: 'webhook-attempt'; attempt: WebhookAttempt };
+
+const MAX_LOST_INSTANCES = 20;
 
 /** Told of every entry that gets a number, which is what clients see as the execution's log. */
 export type OnNumbered = (sequence: number, entry: LogEntry) => void;
@@ -167,6 +173,11 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
       if (graceMs !== undefined) state.cancelGraceMs = Math.min(graceMs, state.cancelGraceMs ?? Infinity);
       return;
     }
+    case 'instance-lost':
+      state.lostInstances = [...(state.lostInstances ?? []), entry.holder].slice(-MAX_LOST_INSTANCES);
+      return;
+    case 'handed-over':
+      return number(entry);
     case 'cancelling':
       state.isCancelling = true;
       return number(entry);
@@ -184,12 +195,18 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
 /** Folds in that a call of the agent is about to be made. */
 export function beginCall(
   state: ExecutionState,
-  { at, lane, continuation }: { at: string; lane: Lane; continuation?: Continuation },
+  {
+    at,
+    lane,
+    continuation,
+    handedOverFrom,
+  }: { at: string; lane: Lane } & Pick<AgentCall, 'continuation' | 'handedOverFrom'>,
   onNumbered?: OnNumbered,
 ): void {
   const fold = (entry: LogEntry) => append(state, entry, onNumbered);
   const { answer, turn, messages = [] } = continuation ?? {};
   if (answer?.isDefault) fold({ kind: 'answer', answer });
+  if (handedOverFrom !== undefined) fold({ kind: 'handed-over', instanceId: handedOverFrom });
   fold({ kind: 'running', at, lane, ...(turn !== undefined && { turn }) });
   for (const { id } of messages) fold({ kind: 'receipt', receipt: { id, status: 'delivered' } });
 }

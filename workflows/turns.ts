@@ -1,17 +1,20 @@
-import { CancellationScope, isCancellation, patched } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, patched, proxyActivities } from '@temporalio/workflow';
 import { callUntilAnswered } from './agent-call.ts';
 import { carryOn, isDueToCarryOn } from './carry-on.ts';
-import type { AgentAnswer, AgentCall, CancelNotice, Continuation } from './contract.ts';
-import { endingOfFailure, endingOfHandedBack, timeoutEnding } from './endings.ts';
+import type { Accepted, Activities, AgentAnswer, AgentCall, CancelNotice, Continuation, Holder } from './contract.ts';
+import { endingOfFailure, endingOfHandedBack, lostEnding, timeoutEnding } from './endings.ts';
 import type { Answer, Ending, Lane, WaitRequest } from './execution.ts';
 import { openMessages } from './messages.ts';
 import { now } from './run.ts';
 import type { Run } from './run.ts';
 import { shielded } from './shielded.ts';
 import type { Shielded } from './shielded.ts';
-import { append, beginCall, cancelledEnding } from './state.ts';
+import { append, beginCall, cancelledEnding, turnOf } from './state.ts';
+import type { ExecutionState } from './state.ts';
 import { startTimer } from './timer.ts';
 import { waitForAnswer } from './waiting.ts';
+
+const AWAIT_INSTANCE_MS = 10_000;
 
 type AskToCancel = (notice: Pick<CancelNotice, 'reason' | 'graceMs'>) => void;
 
@@ -24,15 +27,15 @@ type TurnEnd = { kind: 'ending'; ending: Ending } | { kind: 'waiting'; wait: Wai
  */
 export async function runToEnd(run: Run, askToCancel: AskToCancel): Promise<Ending> {
   const { state, input, limit, isControlled } = run;
-  let isAccepted = input.carried?.isAccepted ?? false;
+  let accepted = input.carried?.isAccepted ? (input.carried.accepted ?? {}) : undefined;
   let answered: Answer | Ending | undefined = state.waiting ? await waitForAnswer(run) : input.carried?.answer;
   try {
     for (;;) {
       if (answered && 'status' in answered) return answered;
-      const end = await takeTurn(run, { answer: answered, isAccepted }, askToCancel);
+      const end = await takeTurn(run, { answer: answered, accepted }, askToCancel);
       if (end.kind === 'ending') return end.ending;
       answered = await waitForAnswer(run, end.wait);
-      isAccepted = false;
+      accepted = undefined;
     }
   } finally {
     // The end of the workflow ends it too, and costs nothing; a delivery may take long.
@@ -44,7 +47,7 @@ interface Turn {
   /** What it begins with, where it is not the first. */
   answer: Answer | undefined;
   /** The agent has said 202 in it, in the Temporal run before. */
-  isAccepted: boolean;
+  accepted: Accepted | undefined;
 }
 
 /** A call of the agent that is on its way. */
@@ -54,20 +57,49 @@ interface Call {
   cut: () => Promise<void>;
 }
 
-async function takeTurn(run: Run, { answer, isAccepted }: Turn, askToCancel: AskToCancel): Promise<TurnEnd> {
-  const { state, input, limit, wakeups, isCancelRequested, isControlled } = run;
-  if (!isAccepted) {
-    const called = await callAgent(run, answer, askToCancel);
-    if (called.kind !== 'accepted') return called;
+async function takeTurn(run: Run, { answer, accepted }: Turn, askToCancel: AskToCancel): Promise<TurnEnd> {
+  let begin: CallBegin = { answer, attemptsBefore: 0 };
+  let taken = accepted;
+  for (;;) {
+    if (!taken) {
+      const called = await callAgent(run, begin, askToCancel);
+      if (called.kind !== 'accepted') return called;
+      taken = called;
+    }
+    const end = await untilTurnEnds(run, taken, askToCancel);
+    if (end) return end;
+    const { attempts = 1, holder } = taken;
+    begin = { answer, attemptsBefore: attempts, ...(holder && { handedOverFrom: holder.instanceId }) };
+    taken = undefined;
   }
+}
+
+/** @returns undefined when the process that has the call is gone */
+async function untilTurnEnds(run: Run, accepted: Accepted, askToCancel: AskToCancel): Promise<TurnEnd | undefined> {
+  const { state, input, limit, wakeups, isCancelRequested, isControlled } = run;
   if (state.callback) return endOfCallback(run);
   limit.arm();
   const isInterrupted = () => state.callback !== undefined || limit.hasFired() || isCancelRequested();
-  await wakeups.until(() => isInterrupted() || isDueToCarryOn(run));
+  const isLost = () => isHolderLost(state, accepted.holder);
+  await wakeups.until(() => isInterrupted() || isLost() || isDueToCarryOn(run));
   if (state.callback) return endOfCallback(run);
   if (isCancelRequested()) return isControlled ? cancelled(run, undefined, askToCancel) : ended(cancelledEnding(state));
   if (limit.hasFired() && input.timeoutMs !== undefined) return ended(timeoutEnding(input.timeoutMs));
-  return carryOn(run, { isAccepted: true });
+  return isLost() ? undefined : carryOn(run, { isAccepted: true, accepted });
+}
+
+function isHolderLost({ lostInstances = [] }: ExecutionState, holder: Holder | undefined): boolean {
+  return lostInstances.some(
+    (lost) => lost.instanceId === holder?.instanceId && lost.registrations >= holder.registrations,
+  );
+}
+
+/** What a call is made with. */
+interface CallBegin extends Pick<AgentCall, 'handedOverFrom'> {
+  /** What the turn begins with, where it is not the first. */
+  answer: Answer | undefined;
+  /** Calls of this turn so far. */
+  attemptsBefore: number;
 }
 
 /**
@@ -76,18 +108,20 @@ async function takeTurn(run: Run, { answer, isAccepted }: Turn, askToCancel: Ask
  */
 async function callAgent(
   run: Run,
-  answer: Answer | undefined,
+  begin: CallBegin,
   askToCancel: AskToCancel,
-): Promise<TurnEnd | { kind: 'accepted' }> {
+): Promise<TurnEnd | ({ kind: 'accepted' } & Accepted)> {
   const { state, input, limit, wakeups, isCancelRequested, isControlled } = run;
   const isTimeUp = () => isControlled && limit.hasFired();
   const isCalledBack = () => state.callback !== undefined;
-  let attemptsBefore = 0;
-  let isFirstTask = answer === undefined && !input.carried && !state.paused;
+  const { answer, handedOverFrom } = begin;
+  let { attemptsBefore } = begin;
+  let isFirstTask = answer === undefined && handedOverFrom === undefined && !input.carried && !state.paused;
+  if (handedOverFrom !== undefined && attemptsBefore >= input.policy.agent.maximumAttempts) return ended(lostEnding());
   for (;;) {
     const early = await untilCallable(run, answer);
     if (early) return early;
-    const call = beginAgentCall(run, answer, attemptsBefore, isFirstTask);
+    const call = beginAgentCall(run, { ...begin, attemptsBefore }, isFirstTask);
     isFirstTask = false;
     const isCancelDue = () => isControlled && isCancelRequested();
     await wakeups.until(() => call.settled() !== undefined || isCalledBack() || isTimeUp() || isCancelDue());
@@ -109,6 +143,7 @@ async function callAgent(
     const ending = endingOfHandedBack(said, input.policy.agent.maximumAttempts, limit.remainingMs());
     if (ending) return ended(ending);
     attemptsBefore = said.attempts;
+    if (said.isUnserved) await untilServed(run);
     if (said.retryDelayMs !== undefined) await pauseFor(run, said.retryDelayMs);
   }
 }
@@ -140,16 +175,20 @@ async function untilCallable(run: Run, answer: Answer | undefined): Promise<Turn
   return state.paused ? carryOn(run, { isAccepted: false, ...(answer && { answer }) }) : undefined;
 }
 
-function beginAgentCall(run: Run, answer: Answer | undefined, attemptsBefore: number, isFirstTask: boolean): Call {
+function beginAgentCall(run: Run, { answer, attemptsBefore, handedOverFrom }: CallBegin, isFirstTask: boolean): Call {
   const { state, input, limit, wakeups, isCancelRequested, isControlled, signalCount } = run;
   const { executionId, target, runId, parentExecutionId, sessionId, actorId, checkpoint } = state;
   const { attemptTimeoutMs } = input.policy.agent;
-  const continuation: Continuation | undefined = answer && {
-    turn: state.waiting ? (state.turn ?? 1) + 1 : (state.turn ?? 1),
-    ...(checkpoint !== undefined && { checkpoint }),
-    answer,
-    messages: openMessages(state.messages).flatMap(({ message }) => message ?? []),
-  };
+  // What it had put by when the call before came to nothing it gets back.
+  const goesOn = answer !== undefined || (attemptsBefore > 0 && checkpoint !== undefined);
+  const continuation: Continuation | undefined = goesOn
+    ? {
+        turn: turnOf(state),
+        ...(checkpoint !== undefined && { checkpoint }),
+        ...(answer && { answer }),
+        messages: openMessages(state.messages).flatMap(({ message }) => message ?? []),
+      }
+    : undefined;
   const call: AgentCall = {
     executionId,
     target,
@@ -161,10 +200,11 @@ function beginAgentCall(run: Run, answer: Answer | undefined, attemptsBefore: nu
     ...(attemptTimeoutMs !== undefined && { timeoutMs: attemptTimeoutMs }),
     ...(attemptsBefore > 0 && { attemptsBefore }),
     ...(continuation && { continuation }),
+    ...(handedOverFrom !== undefined && { handedOverFrom }),
   };
   const onLane = (lane: Lane) => {
     if (isControlled && lane === 'activity') limit.arm();
-    beginCall(state, { at: now(), lane, ...(continuation && { continuation }) });
+    beginCall(state, { ...call, at: now(), lane });
   };
   const isHeld = () => isControlled && (state.paused !== undefined || isCancelRequested());
   const progress = {
@@ -228,6 +268,27 @@ async function cancelled(run: Run, call: Call | undefined, askToCancel: AskToCan
   if (settled && 'answer' in settled && settled.answer.kind === 'result')
     return ended({ status: 'succeeded', result: settled.answer.result });
   return ended(cancelledEnding(state));
+}
+
+/** Until somebody is there to be called, or need not be. */
+async function untilServed(run: Run): Promise<void> {
+  const { state, limit, wakeups, isCancelRequested } = run;
+  const { awaitInstance } = proxyActivities<Activities>({
+    startToCloseTimeout: AWAIT_INSTANCE_MS,
+    retry: { initialInterval: 1_000, backoffCoefficient: 1 },
+  });
+  const { done, cancel } = shielded(() => awaitInstance({ node: state.target.node }));
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+    wakeups.wake();
+  };
+  void done.then(over, over);
+  limit.arm();
+  const isNeedless = () =>
+    state.callback !== undefined || limit.hasFired() || isCancelRequested() || state.paused !== undefined;
+  await wakeups.until(() => isOver || isNeedless());
+  cancel();
 }
 
 async function pauseFor(run: Run, ms: number): Promise<void> {

@@ -14,7 +14,7 @@ import { isExecutionId, RUN_ID } from '../ids.ts';
 import { executionIdOf } from '../execution-id.ts';
 import { jsonBody, numberParameter, queryOf, readBytes, readJson } from '../json-body.ts';
 import { listExecutions } from '../list.ts';
-import { mapLimited } from '../map-limited.ts';
+import { mapLimited } from '../../common/map-limited.ts';
 import { retryAfterOf } from '../retry-pace.ts';
 import { batchStatusRequest } from '../schemas.ts';
 import { cancelRequest } from '../steering-schemas.ts';

@@ -27,6 +27,7 @@ function openCall(): TestCall {
       call.aborts += 1;
       reject(new Error('aborted'));
     },
+    end: () => undefined,
     toFailure: (err) => err as Error,
     settle: async (value) => {
       resolve(value);

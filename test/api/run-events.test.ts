@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { mapLimited } from '../../api/map-limited.ts';
+import { mapLimited } from '../../common/map-limited.ts';
 import { acceptingAgent } from '../support/agents.ts';
 import type { AcceptingAgent } from '../support/agents.ts';
 import { httpServer } from '../support/http-server.ts';

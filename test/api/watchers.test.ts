@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createHistories } from '../../api/histories.ts';
-import { connectTemporal } from '../../api/temporal.ts';
+import { connectTemporal } from '../../common/connect-temporal.ts';
 import { createWatchers } from '../../api/watchers.ts';
 import { acceptingAgent } from '../support/agents.ts';
 import { startSystem } from '../support/system.ts';

@@ -23,13 +23,13 @@ test('a node is a bare URL, or an object with all its settings', async () => {
   assert.deepEqual(await nodes.names(), ['bare', 'full']);
   assert.deepEqual(await nodes.find('bare'), {
     node: 'bare',
-    url: 'http://localhost:9001/base',
+    instances: [{ url: 'http://localhost:9001/base' }],
     headers: {},
     retry: {},
   });
   assert.deepEqual(await nodes.find('full'), {
     node: 'full',
-    url: 'https://agents.example.org',
+    instances: [{ url: 'https://agents.example.org' }],
     reasoners: ['think'],
     skills: ['add'],
     headers: { authorization: 'Bearer x' },
@@ -65,8 +65,8 @@ test('the variable wins over the file where both name a node', async (t) => {
   const file = join(folder, 'nodes.json');
   writeFileSync(file, JSON.stringify({ a: 'http://file-a', b: 'http://file-b' }));
   const nodes = loadAgentNodes({ file, json: JSON.stringify({ b: 'http://env-b' }) });
-  assert.equal((await nodes.find('a'))?.url, 'http://file-a');
-  assert.equal((await nodes.find('b'))?.url, 'http://env-b');
+  assert.equal((await nodes.find('a'))?.instances[0]?.url, 'http://file-a');
+  assert.equal((await nodes.find('b'))?.instances[0]?.url, 'http://env-b');
   assert.deepEqual(await loadAgentNodes({}).names(), []);
 });
 

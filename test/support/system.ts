@@ -6,11 +6,13 @@ import { createAgentHttp, createWebhookHttp } from '../../activities/index.ts';
 import type { ApiConfig } from '../../api/config.ts';
 import { createApi } from '../../api/create-api.ts';
 import { listen } from '../../api/server.ts';
-import { connectTemporal } from '../../api/temporal.ts';
+import { connectTemporal } from '../../common/connect-temporal.ts';
 import { parseAgentNodes } from '../../common/agent-nodes.ts';
 import { createLogger } from '../../common/logger.ts';
 import type { Logger } from '../../common/logger.ts';
 import { createSealer } from '../../common/sealing.ts';
+import { createDirectory } from '../../nodes/directory.ts';
+import { createNodeRegistry } from '../../nodes/registry.ts';
 import { startWorker as startRealWorker } from '../../worker/start-worker.ts';
 import type { RunningWorker } from '../../worker/start-worker.ts';
 import { workflowBundle } from './bundle.ts';
@@ -119,16 +121,20 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
   const temporal = connectTemporal(config.temporal);
   const { client } = temporal;
   const closing = new AbortController();
-  const { app, watchers, onUpgrade } = createApi(config, temporal, logger, closing.signal);
+  const { app, watchers, registry, onUpgrade } = createApi(config, temporal, logger, closing.signal);
   const server = await listen(app, config, onUpgrade);
   const url = `http://127.0.0.1:${server.port}`;
   t.after(async () => {
     closing.abort();
     await server.close(100);
     watchers.close();
+    registry.close();
+    workerRegistry.close();
     await temporal.close();
   });
 
+  // As in a worker process of its own.
+  const workerRegistry = createNodeRegistry({ connection: temporal.following, namespace: 'default', taskQueue });
   let running: { worker: RunningWorker; connection: NativeConnection } | undefined;
   const agentHttp = createAgentHttp();
   const webhookHttp = createWebhookHttp();
@@ -147,7 +153,7 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
       namespace: 'default',
       taskQueue,
       activities: {
-        agentNodes,
+        agentNodes: createDirectory(agentNodes, workerRegistry),
         sealer,
         publicUrl: url,
         maxResultBytes: config.limits.maxResultBytes,

@@ -1,5 +1,5 @@
 import { Client, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor } from '@temporalio/client';
-import type { CommonConfig } from '../common/environment.ts';
+import type { CommonConfig } from './environment.ts';
 
 export interface TemporalConnections {
   client: Client;
