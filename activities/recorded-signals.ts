@@ -31,7 +31,7 @@ export async function signalsSinceScheduled(context: Context, turn: number): Pro
   for await (const event of eventsSinceScheduled(context)) {
     if (event.workflowExecutionCancelRequestedEventAttributes) return { isCalledBack: false, isHeld: true };
     const { signalName, input } = event.workflowExecutionSignaledEventAttributes ?? {};
-    switch (signalName) {
+    switch (signalName ?? '') {
       case agentCallbackSignal.name: {
         const said = await decode<AgentCallback>(input);
         if ((said?.turn ?? turn) >= turn) return { isCalledBack: true, isHeld: false };

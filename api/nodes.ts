@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Client, Connection } from '@temporalio/client';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { isNotFound, isOutage } from '../common/temporal-errors.ts';
 import type { KnownNode, NodeRegistry } from '../nodes/registry.ts';
 import type { agentNode } from '../workflows/agent-node.ts';
