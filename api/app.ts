@@ -5,6 +5,8 @@ import { ApiError, errorHandler, problem } from './errors.ts';
 import { MAX_BODY_BYTES } from './json-body.ts';
 import { openApiDocument } from './openapi.ts';
 import { requestLog } from './request-log.ts';
+import { agentFieldRoutes } from './routes/agentfield.ts';
+import { discoveryRoutes } from './routes/discovery.ts';
 import { eventRoutes } from './routes/events.ts';
 import { executeRoutes } from './routes/execute.ts';
 import { executionRoutes } from './routes/executions.ts';
@@ -30,10 +32,13 @@ export function createApp(deps: AppDeps): Hono {
   app.route('/', uiRoutes(deps));
   app.get('/openapi.json', (c) => c.json(document));
   app.route('/api/v1', executeRoutes(deps));
+  // Before what takes any id: a note is no execution.
+  app.route('/api/v1', agentFieldRoutes(deps));
   app.route('/api/v1', executionRoutes(deps));
   app.route('/api/v1', eventRoutes(deps));
   app.route('/api/v1', runRoutes(deps));
   app.route('/api/v1', nodeRoutes(deps));
+  app.route('/api/v1', discoveryRoutes(deps));
   app.route('/api/v1', steeringRoutes(deps));
 
   app.notFound((c) => {

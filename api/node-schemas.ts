@@ -86,6 +86,89 @@ export const nodeView = z
   })
   .meta({ id: 'AgentNode' });
 
+export const registerAnswer = z
+  .object({
+    success: z.literal(true),
+    message: z.string(),
+    node_id: z.string(),
+    instance_id: z.string(),
+    lease_seconds: z.number(),
+  })
+  .meta({ id: 'RegisterAnswer' });
+
+export const heartbeatAnswer = z
+  .object({
+    success: z.literal(true),
+    message: z.string(),
+    timestamp,
+    instance_id: z.string().optional(),
+    lease_seconds: z.number().optional(),
+  })
+  .meta({ id: 'HeartbeatAnswer' });
+
+export const leaseAnswer = z
+  .object({ lease_seconds: z.int(), next_lease_renewal: timestamp })
+  .meta({ id: 'LeaseAnswer' });
+
+export const nodeList = z.object({ nodes: z.array(nodeView), count: z.int() }).meta({ id: 'AgentNodeList' });
+
+export const takenAnswer = z
+  .looseObject({ success: z.literal(true), message: z.string().optional() })
+  .meta({ id: 'TakenAnswer' });
+
+const capability = z.looseObject({
+  id: z.string(),
+  description: z.string().nullable().optional(),
+  tags: z.array(z.string()),
+  input_schema: z.json().optional(),
+  output_schema: z.json().optional(),
+  invocation_target: z.string(),
+});
+
+export const discoveryAnswer = z
+  .object({
+    discovered_at: timestamp,
+    total_agents: z.int(),
+    total_reasoners: z.int(),
+    total_skills: z.int(),
+    pagination: z.object({ limit: z.int(), offset: z.int(), has_more: z.boolean() }),
+    capabilities: z.array(
+      z.object({
+        agent_id: z.string(),
+        base_url: z.string(),
+        version: z.string(),
+        health_status: z.string(),
+        deployment_type: z.string(),
+        last_heartbeat: z.string(),
+        reasoners: z.array(capability),
+        skills: z.array(capability),
+      }),
+    ),
+  })
+  .meta({ id: 'Capabilities', description: 'With ?format=compact: the names alone' });
+
+export const noteRequest = z
+  .looseObject({ message: z.string().min(1), tags: z.array(z.string()).nullish() })
+  .meta({ id: 'NoteRequest' });
+const note = z.object({ message: z.string(), tags: z.array(z.string()), timestamp: z.string() });
+export const noteAnswer = z.object({ success: z.literal(true), note, message: z.string() }).meta({ id: 'NoteAnswer' });
+export const noteList = z
+  .object({ execution_id: z.string(), notes: z.array(note), total: z.int() })
+  .meta({ id: 'NoteList' });
+
+const MAX_LOG_ENTRIES = 1_000;
+const logEntry = z.looseObject({ message: z.string() });
+export const logsRequest = z
+  .union([z.looseObject({ entries: z.array(logEntry).max(MAX_LOG_ENTRIES) }), logEntry])
+  .meta({ id: 'LogsRequest', description: 'One entry, or a list' });
+export const logsAnswer = z
+  .object({ success: z.literal(true), execution_id: z.string(), accepted: z.int() })
+  .meta({ id: 'LogsAnswer' });
+
+export const legacyAnswer = z
+  .object({ result: z.json(), node_id: z.string(), duration_ms: z.int(), timestamp })
+  .meta({ id: 'LegacyAnswer' });
+
 function hasNoCredentials(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return !url || (url.username === '' && url.password === '');

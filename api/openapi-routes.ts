@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { AGENTFIELD_ROUTES, NODE_ROUTES } from './openapi-node-routes.ts';
 import { eventsQuery } from './routes/events.ts';
 import { callbackQuery, cancelQuery, listQuery, waitQuery } from './routes/executions.ts';
 import { runEventsQuery } from './routes/runs.ts';
@@ -36,7 +37,7 @@ import {
 
 /** A route as the OpenAPI document has it. */
 export interface Route {
-  method: 'get' | 'post';
+  method: 'get' | 'post' | 'patch' | 'put' | 'delete';
   /** OpenAPI path; tests hold it against the router's own. */
   path: string;
   summary: string;
@@ -228,6 +229,8 @@ export const ROUTES: Route[] = [
       422: { description: 'The run has too many executions to be followed as one', body: problemDetails },
     },
   },
+  ...NODE_ROUTES,
+  ...AGENTFIELD_ROUTES,
   {
     method: 'get',
     path: '/health',

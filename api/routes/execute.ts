@@ -13,7 +13,8 @@ import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
 import { acceptedView, executionPath, syncView } from '../execution-view.ts';
 import { executionIdOfKey, newExecutionId } from '../ids.ts';
-import { jsonBody } from '../json-body.ts';
+import { flawsOfInput } from '../input-check.ts';
+import { invalid, jsonBody } from '../json-body.ts';
 import { executionContext, idempotencyKey, preference } from '../request-headers.ts';
 import { retryAfterOf } from '../retry-pace.ts';
 import { executeRequest } from '../schemas.ts';
@@ -59,10 +60,22 @@ export function executeRoutes(deps: AppDeps): Hono {
     return answerWithin(c, submitted, limitMs + END_GRACE_MS);
   });
 
+  // The endpoints of before there were executions: they wait for the result, whatever way the agent gives it.
+  const legacy = async (c: Context) => {
+    const { syncLimitMs } = deps.limits;
+    const submitted = await submit(c, syncLimitMs);
+    return answerWithin(c, submitted, (submitted.timeoutMs ?? syncLimitMs) + END_GRACE_MS, legacyAnswer);
+  };
+  app.post('/reasoners/:target', legacy);
+  app.post('/skills/:target', legacy);
+
   /** Checks everything, starts the workflow, and returns only what Temporal has accepted. */
   async function submit(c: Context, capMs: number | undefined): Promise<Submitted> {
     const { node, target } = await resolveTarget(deps, c.req.param('target') ?? '');
     const request = await jsonBody(c, executeRequest, { empty: {} });
+    const schema = node.inputSchemas?.get(target.name);
+    const flaws = schema ? flawsOfInput(request.input, schema) : [];
+    if (flaws.length > 0) throw invalid(flaws);
     const key = idempotencyKey(c);
     const executionId = key === undefined ? newExecutionId() : executionIdOfKey(key);
     const mayTakeMs = Math.min(capMs ?? Infinity, request.timeout_ms ?? Infinity);
@@ -97,7 +110,12 @@ export function executeRoutes(deps: AppDeps): Hono {
     return state;
   }
 
-  async function answerWithin(c: Context, { state, isReplay }: Submitted, waitMs: number): Promise<Response> {
+  async function answerWithin(
+    c: Context,
+    { state, isReplay }: Submitted,
+    waitMs: number,
+    finished = syncAnswer,
+  ): Promise<Response> {
     const { executionId } = state;
     if (waitMs === 0 && !state.outcome) return accepted(c, state);
     const signal = c.req.raw.signal;
@@ -123,8 +141,22 @@ export function executeRoutes(deps: AppDeps): Hono {
 }
 
 /** AgentField's 200; its failures are told by the status too. */
-function finished(c: Context, state: ExecutionState, outcome: Outcome): Response {
+function syncAnswer(c: Context, state: ExecutionState, outcome: Outcome): Response {
   return c.json(syncView(state, outcome), httpStatusOf(outcome));
+}
+
+/** AgentField's older one; failures are as today, for it would tell them as success. */
+function legacyAnswer(c: Context, state: ExecutionState, outcome: Outcome): Response {
+  c.header('X-Workflow-ID', state.runId);
+  c.header('X-Agent-Node-ID', state.target.node);
+  c.header('X-Duration-MS', String(outcome.durationMs));
+  if (outcome.status !== 'succeeded') return syncAnswer(c, state, outcome);
+  return c.json({
+    result: outcome.result,
+    node_id: state.target.node,
+    duration_ms: outcome.durationMs,
+    timestamp: outcome.completedAt,
+  });
 }
 
 function httpStatusOf(outcome: Outcome): ContentfulStatusCode {
