@@ -14,6 +14,7 @@ import { healthRoutes } from './routes/health.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { runRoutes } from './routes/runs.ts';
 import { steeringRoutes } from './routes/steering.ts';
+import { stepRoutes } from './routes/steps.ts';
 import { uiRoutes } from './routes/ui.ts';
 
 /** The whole HTTP surface, without a port: tests and `main.ts` bind it. */
@@ -40,6 +41,7 @@ export function createApp(deps: AppDeps): Hono {
   app.route('/api/v1', nodeRoutes(deps));
   app.route('/api/v1', discoveryRoutes(deps));
   app.route('/api/v1', steeringRoutes(deps));
+  app.route('/api/v1', stepRoutes(deps));
 
   app.notFound((c) => {
     const allowed = methodsOf(app, c.req.path);

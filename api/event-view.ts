@@ -17,6 +17,7 @@ export const OWN_KINDS = [
   'context.rejected',
   'cancelling',
   'handed_over',
+  'step.stored',
   'outcome',
   'webhook.attempt',
   'snapshot',
@@ -61,6 +62,8 @@ function contentOf(entry: LogRecord['entry']): Pick<LogEvent, 'kind' | 'data'> {
       return { kind: 'waiting', data: waitView(entry.wait) };
     case 'answered':
       return { kind: 'answered', data: answerView(entry.answer) };
+    case 'step':
+      return { kind: 'step.stored', data: { key: entry.step.key } };
     case 'handed-over':
       return { kind: 'handed_over', data: { instance_id: entry.instanceId } };
     case 'cancelling':

@@ -19,6 +19,8 @@ import { ApiError } from './errors.ts';
 import type { Histories } from './histories.ts';
 import type { ReadState } from './pending.ts';
 import { conflict, createSignalling, notFound } from './signalling.ts';
+import { createSteps } from './steps.ts';
+import type { Steps } from './steps.ts';
 import { createSteering } from './steering.ts';
 import type { Steering } from './steering.ts';
 import {
@@ -32,7 +34,7 @@ import {
 import type { Watchers } from './watchers.ts';
 
 /** What routes do with executions; with `histories.ts`, `watchers.ts` and `list.ts` all that the API asks of Temporal. */
-export interface Executions extends AgentWords, Steering {
+export interface Executions extends AgentWords, Steering, Steps {
   /** Resolves once Temporal has accepted the start; `existing` when this id had been started before. */
   start: (executionId: string, input: ExecuteTargetInput) => Promise<'started' | 'existing'>;
   /** Throws `execution_not_found`. */
@@ -180,6 +182,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
 
     ...createAgentWords(signalling, client),
     ...createSteering(signalling, client),
+    ...createSteps(signalling, client),
 
     cancel: async (executionId, request) => {
       const state = await signalling.getOpen(executionId);

@@ -20,6 +20,7 @@ import {
 import type { Route } from './openapi-routes.ts';
 import { discoveryQuery } from './routes/discovery.ts';
 import { notesQuery } from './routes/agentfield.ts';
+import { storedStep, storedStepList, storeStepRequest } from './steering-schemas.ts';
 import { executeRequest, problemDetails } from './schemas.ts';
 
 const UNKNOWN = { description: 'There is no such node, or no such instance: register it', body: problemDetails };
@@ -80,6 +81,39 @@ export const NODE_ROUTES: Route[] = [
     summary: 'What there is to be called',
     query: discoveryQuery,
     answers: { 200: { description: 'Reasoners and skills by their nodes', body: discoveryAnswer } },
+  },
+];
+
+/** What an agent has stored of its work. */
+export const STEP_ROUTES: Route[] = [
+  {
+    method: 'put',
+    path: '/api/v1/executions/{id}/steps/{key}',
+    summary: 'Store the result of a step once',
+    request: storeStepRequest,
+    answers: {
+      200: { description: 'It was stored before, with the same value', body: storedStep },
+      201: { description: 'Stored', body: storedStep },
+      409: {
+        description: 'It was stored with another value, which is told; or the execution is over',
+        body: problemDetails,
+      },
+    },
+  },
+  {
+    method: 'get',
+    path: '/api/v1/executions/{id}/steps/{key}',
+    summary: 'The result of a step',
+    answers: {
+      200: { description: 'As it was stored', body: storedStep },
+      404: { description: 'Not yet', body: problemDetails },
+    },
+  },
+  {
+    method: 'get',
+    path: '/api/v1/executions/{id}/steps',
+    summary: 'All that are stored, in their order',
+    answers: { 200: { description: 'The steps', body: storedStepList } },
   },
 ];
 

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { AGENTFIELD_ROUTES, NODE_ROUTES } from './openapi-node-routes.ts';
+import { AGENTFIELD_ROUTES, NODE_ROUTES, STEP_ROUTES } from './openapi-node-routes.ts';
 import { eventsQuery } from './routes/events.ts';
 import { callbackQuery, cancelQuery, listQuery, waitQuery } from './routes/executions.ts';
 import { runEventsQuery } from './routes/runs.ts';
@@ -229,6 +229,7 @@ export const ROUTES: Route[] = [
       422: { description: 'The run has too many executions to be followed as one', body: problemDetails },
     },
   },
+  ...STEP_ROUTES,
   ...NODE_ROUTES,
   ...AGENTFIELD_ROUTES,
   {

@@ -62,6 +62,30 @@ export const steerMessage = z
   .refine(({ text, data }) => (text === undefined) !== (data === undefined), 'needs text or data, and not both')
   .meta({ id: 'SteerMessage' });
 
+const MAX_STEP_CHARS = 64 * 1024;
+
+export const storeStepRequest = z
+  .strictObject({
+    value: json
+      .refine(
+        (value) => JSON.stringify(value).length <= MAX_STEP_CHARS,
+        `must not be longer than ${MAX_STEP_CHARS} characters`,
+      )
+      .meta({ description: 'What the step has come to' }),
+  })
+  .meta({ id: 'StoreStepRequest' });
+
+export const storedStep = z
+  .object({
+    execution_id: z.string(),
+    key: z.string(),
+    value: json,
+    sequence: z.int().meta({ description: 'Number of the log entry that stored it' }),
+  })
+  .meta({ id: 'StoredStep' });
+
+export const storedStepList = z.object({ steps: z.array(storedStep) }).meta({ id: 'StoredStepList' });
+
 export const trackedMessage = z
   .object({
     execution_id: z.string(),

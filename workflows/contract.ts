@@ -17,6 +17,7 @@ import type {
   PauseRequest,
   ResumeRequest,
   SteerMessage,
+  StoredStep,
   Target,
   WaitRequest,
   WebhookAttempt,
@@ -258,6 +259,8 @@ export const answerSignal = defineSignal<[Answer]>('answer');
 export const cancelRequestSignal = defineSignal<[CancelRequest]>('cancelRequest');
 /** The same from API processes of before there was a grace. */
 export const cancelReasonSignal = defineSignal<[string]>('cancelReason');
+/** Keeps the result of a step. */
+export const storeStepSignal = defineSignal<[StoredStep]>('storeStep');
 /** A process that serves an agent node is gone: what it had said 202 to goes to another one. */
 export const instanceLostSignal = defineSignal<[Holder]>('instanceLost');
 /** A failed attempt that Temporal will retry; the last one of a delivery rides on the activity's own end. */

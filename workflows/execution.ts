@@ -167,6 +167,12 @@ export interface SteerMessage {
   from?: string;
 }
 
+/** The result of a costly step, stored under a name of the agent's. */
+export interface StoredStep {
+  key: string;
+  value: Json;
+}
+
 export const MESSAGE_STATUSES = ['accepted', 'delivered', 'applied', 'rejected', 'superseded'] as const;
 export type MessageStatus = (typeof MESSAGE_STATUSES)[number];
 

@@ -8,6 +8,7 @@ import {
   pauseSignal,
   resumeSignal,
   steerSignal,
+  storeStepSignal,
   webhookAttemptSignal,
 } from './contract.ts';
 import type { Holder } from './contract.ts';
@@ -19,6 +20,7 @@ import type {
   PauseRequest,
   ResumeRequest,
   SteerMessage,
+  StoredStep,
   WebhookAttempt,
 } from './execution.ts';
 import type { LogEntry } from './state.ts';
@@ -38,6 +40,8 @@ export function entriesOfSignal(name: string, message: unknown): LogEntry[] {
       return [{ kind: 'resume', request: message as ResumeRequest }];
     case answerSignal.name:
       return [{ kind: 'answer', answer: message as Answer }];
+    case storeStepSignal.name:
+      return [{ kind: 'step', step: message as StoredStep }];
     case instanceLostSignal.name:
       return [{ kind: 'instance-lost', holder: message as Holder }];
     case cancelRequestSignal.name:

@@ -19,6 +19,7 @@ import type {
   PauseRequest,
   ResumeRequest,
   SteerMessage,
+  StoredStep,
   StepKind,
   Target,
   WebhookAttempt,
@@ -27,6 +28,8 @@ import { applyReport, isKnown } from './agent-reports.ts';
 import type { PatchedDocument } from './json-patch.ts';
 import { openMessages } from './messages.ts';
 import type { Receipt, TrackedMessage } from './messages.ts';
+import { applyStep } from './steps.ts';
+import type { KeptStep } from './steps.ts';
 import { applyAnswer, applyMessage, applyPause, applyReceipt, applyResume, openStatusOf } from './steering.ts';
 
 export interface ExecutionState extends ExecutionContext {
@@ -63,6 +66,8 @@ export interface ExecutionState extends ExecutionContext {
   /** The agent was asked to cancel, and may take a while. */
   isCancelling?: true;
   messages?: TrackedMessage[];
+  /** Results that the agent has stored, the newest last. */
+  steps?: KeptStep[];
   outcome?: Outcome;
   webhook?: SealedWebhook;
   webhookEvents: WebhookAttempt[];
@@ -92,6 +97,7 @@ export type LogEntry =
   | { kind: 'paused' | 'resumed'; by?: string; reason?: string }
   | { kind: 'waiting'; wait: OpenWait }
   | { kind: 'answered'; answer: Answer }
+  | { kind: 'step'; step: StoredStep }
   | { kind: 'instance-lost'; holder: Holder }
   | { kind: 'handed-over'; instanceId: string }
   | { kind: 'cancel-request'; request: CancelRequest }
@@ -173,6 +179,8 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
       if (graceMs !== undefined) state.cancelGraceMs = Math.min(graceMs, state.cancelGraceMs ?? Infinity);
       return;
     }
+    case 'step':
+      return applyStep(state, entry.step, number);
     case 'instance-lost':
       state.lostInstances = [...(state.lostInstances ?? []), entry.holder].slice(-MAX_LOST_INSTANCES);
       return;
