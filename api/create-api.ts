@@ -9,6 +9,7 @@ import type { NodeRegistry } from '../nodes/registry.ts';
 import { createExecutions } from './executions.ts';
 import { createHistories } from './histories.ts';
 import { createNodes } from './nodes.ts';
+import { createRuns } from './runs.ts';
 import type { UpgradeHandler } from './server.ts';
 import { createSteerSocket } from './steer-socket.ts';
 import { createStreamSlots } from './stream-slots.ts';
@@ -46,6 +47,7 @@ export function createApi(
     client,
     taskQueue,
     executions,
+    runs: createRuns({ client, taskQueue, histories, executions }),
     agentNodes: createDirectory(configuredNodes, registry),
     configuredNodes,
     nodes: createNodes(client, taskQueue, registry),

@@ -5,6 +5,7 @@ import type { Sealer } from '../common/sealing.ts';
 import type { ExecutionPolicy } from '../workflows/contract.ts';
 import type { ApiLimits } from './config.ts';
 import type { Nodes } from './nodes.ts';
+import type { Runs } from './runs.ts';
 import type { StreamSlots } from './stream-slots.ts';
 import type { Executions } from './executions.ts';
 
@@ -13,6 +14,7 @@ export interface AppDeps {
   client: Client;
   taskQueue: string;
   executions: Executions;
+  runs: Runs;
   /** All of them; `configuredNodes`: those that an operator has written down. */
   agentNodes: AgentNodeDirectory;
   configuredNodes: AgentNodeDirectory;

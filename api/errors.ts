@@ -24,6 +24,7 @@ const STATUS_OF = {
   execution_finished: 409,
   execution_not_finished: 409,
   no_webhook: 409,
+  run_cancelled: 409,
   delivery_in_progress: 409,
   not_paused: 409,
   not_waiting: 409,
@@ -51,7 +52,7 @@ const STATUS_OF = {
 } as const satisfies Record<string, ContentfulStatusCode>;
 
 /** Whoever gets one of these, and works on the execution, may stop. */
-const TELLS_TO_STOP = new Set<ErrorCode>(['execution_finished', 'conflicting_callback']);
+const TELLS_TO_STOP = new Set<ErrorCode>(['execution_finished', 'conflicting_callback', 'run_cancelled']);
 
 export type ErrorCode = keyof typeof STATUS_OF;
 export const ERROR_CODES = Object.keys(STATUS_OF) as ErrorCode[];

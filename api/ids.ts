@@ -9,10 +9,6 @@ export function newExecutionId(): string {
   return `exec_${randomBytes(16).toString('hex')}`;
 }
 
-export function newRunId(): string {
-  return `run_${randomBytes(16).toString('hex')}`;
-}
-
 /** The same key names the same execution, for as long as Temporal keeps it. */
 export function executionIdOfKey(idempotencyKey: string): string {
   return `exec_${createHash('sha256').update(`idempotency key ${idempotencyKey}`).digest('hex').slice(0, 32)}`;

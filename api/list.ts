@@ -7,6 +7,8 @@ export interface ListFilter {
   status?: ExecutionStatus;
   target?: string;
   runId?: string;
+  /** Only those that were submitted without a parent. */
+  isRoot?: boolean;
   /** Only what was started at this time or later. */
   since?: Date;
   limit: number;
@@ -127,11 +129,17 @@ function toTime(ms: number): string {
 }
 
 /** Of a query for executions; a closed Temporal run of one that goes on in another is a hit of its own. */
-export function conditionsOf({ status, target, runId }: Pick<ListFilter, 'status' | 'target' | 'runId'>): string[] {
+export function conditionsOf({
+  status,
+  target,
+  runId,
+  isRoot = false,
+}: Pick<ListFilter, 'status' | 'target' | 'runId' | 'isRoot'>): string[] {
   return [
     `WorkflowType = "executeTarget"`,
     ...(target === undefined ? [] : [`PerdureTarget = "${target}"`]),
     ...(runId === undefined ? [] : [`PerdureRunId = "${runId}"`]),
+    ...(isRoot ? [`PerdureParentExecutionId IS NULL`] : []),
     ...(status === undefined ? [] : [statusCondition(status)]),
   ];
 }

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import { AGENTFIELD_ROUTES, NODE_ROUTES, STEP_ROUTES } from './openapi-node-routes.ts';
+import { RUN_ROUTES } from './openapi-run-routes.ts';
 import { eventsQuery } from './routes/events.ts';
 import { callbackQuery, cancelQuery, listQuery, waitQuery } from './routes/executions.ts';
-import { runEventsQuery } from './routes/runs.ts';
 import { contextQuery } from './routes/steering.ts';
 import {
   acceptedAnswer,
@@ -19,7 +19,6 @@ import {
   problemDetails,
   redeliverAnswer,
   resumedAnswer,
-  runLogPage,
   statusCallback,
   syncAnswer,
 } from './schemas.ts';
@@ -217,21 +216,10 @@ export const ROUTES: Route[] = [
       },
     },
   },
-  {
-    method: 'get',
-    path: '/api/v1/runs/{run_id}/events',
-    summary: 'The logs of all executions of a run as one: server-sent events, or pages of JSON',
-    query: runEventsQuery,
-    headers: ['Last-Event-ID', 'Accept'],
-    answers: {
-      200: { description: 'A page of the log; as text/event-stream one such entry per event', body: runLogPage },
-      204: { description: 'Nothing will follow: an EventSource stops here' },
-      422: { description: 'The run has too many executions to be followed as one', body: problemDetails },
-    },
-  },
   ...STEP_ROUTES,
   ...NODE_ROUTES,
   ...AGENTFIELD_ROUTES,
+  ...RUN_ROUTES,
   {
     method: 'get',
     path: '/health',

@@ -1,19 +1,22 @@
 import type { Context } from 'hono';
 import type { ExecutionContext } from '../workflows/contract.ts';
 import { ApiError } from './errors.ts';
-import { newRunId, RUN_ID } from './ids.ts';
+import { runIdOfRoot } from '../workflows/run-contract.ts';
+import { RUN_ID } from './ids.ts';
 
 /** Identifiers that travel on in headers, search attributes and JSON. */
 const IDENTIFIER = /^[\x21-\x7e]{1,200}$/;
 const MAX_IDEMPOTENCY_KEY = 255;
 
-/** Who called, in AgentField's headers. Absent and empty are the same; a run id is made when there is none. */
-export function executionContext(c: Context): ExecutionContext {
+/** Who called, in AgentField's headers. Absent and empty are the same; without a run id the execution is its root. */
+export function executionContext(c: Context, executionId: string): ExecutionContext & { isJoining: boolean } {
+  const runId = runIdOf(c);
   const parentExecutionId = identifier(c, 'X-Parent-Execution-ID');
   const sessionId = identifier(c, 'X-Session-ID');
   const actorId = identifier(c, 'X-Actor-ID');
   return {
-    runId: runIdOf(c) ?? newRunId(),
+    runId: runId ?? runIdOfRoot(executionId),
+    isJoining: runId !== undefined,
     ...(parentExecutionId !== undefined && { parentExecutionId }),
     ...(sessionId !== undefined && { sessionId }),
     ...(actorId !== undefined && { actorId }),

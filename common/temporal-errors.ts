@@ -49,6 +49,12 @@ export function isMisconfigured(err: unknown): boolean {
   );
 }
 
+/** The workflow has been sent as many signals as Temporal takes: 10,000. */
+export function isLimitOfSignals(err: unknown): boolean {
+  const { message } = (err instanceof ServiceError ? err.cause : err) as Error;
+  return grpcCode(err) === GRPC.INVALID_ARGUMENT && /limit for signal/.test(message);
+}
+
 /** No such workflow, or none that is still open. */
 export function isNotFound(err: unknown): boolean {
   return err instanceof WorkflowNotFoundError || grpcCode(err) === GRPC.NOT_FOUND;

@@ -2,3 +2,4 @@
 export { executeTarget } from './execute-target.ts';
 export { agentNode } from './agent-node.ts';
 export { redeliverWebhook } from './redeliver-webhook.ts';
+export { runRoster } from './run-roster.ts';

@@ -12,6 +12,7 @@ import type { ExecutionState } from '../../workflows/state.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
 import { acceptedView, executionPath, syncView } from '../execution-view.ts';
+import { startInRun } from '../start-in-run.ts';
 import { executionIdOfKey, newExecutionId } from '../ids.ts';
 import { flawsOfInput } from '../input-check.ts';
 import { invalid, jsonBody } from '../json-body.ts';
@@ -80,11 +81,12 @@ export function executeRoutes(deps: AppDeps): Hono {
     const executionId = key === undefined ? newExecutionId() : executionIdOfKey(key);
     const mayTakeMs = Math.min(capMs ?? Infinity, request.timeout_ms ?? Infinity);
     const fingerprint = () => canonicalJson([target, request]);
+    const { isJoining, ...context } = executionContext(c, executionId);
     const input: ExecuteTargetInput = {
       target,
       input: request.input as JsonObject,
       ...(request.context && { context: request.context as JsonObject }),
-      ...executionContext(c),
+      ...context,
       createdAt: new Date().toISOString(),
       ...(mayTakeMs !== Infinity && { timeoutMs: mayTakeMs }),
       ...(request.webhook && { webhook: sealWebhook(deps, executionId, request.webhook) }),
@@ -92,7 +94,9 @@ export function executeRoutes(deps: AppDeps): Hono {
       policy: policyFor(node, deps.policy),
     };
     refuseIfTooLarge(input);
-    const started = await deps.executions.start(executionId, input);
+    const start = () => deps.executions.start(executionId, input);
+    const isKnown = async () => key !== undefined && (await deps.executions.find(executionId)) !== undefined;
+    const started = isJoining ? await startInRun(deps, { executionId, ...context }, { start, isKnown }) : await start();
     const isReplay = started === 'existing';
     const state = isReplay ? await replay(c, executionId, fingerprint()) : initialState(executionId, input);
     c.header('X-Execution-ID', state.executionId);

@@ -17,6 +17,7 @@ import type { RunPart } from '../run-log.ts';
 import { createRunLooks, isSettled, lookAtRun, MAX_RUN_EXECUTIONS } from '../run-members.ts';
 import type { RunLook } from '../run-members.ts';
 import { createRunSources } from '../run-sources.ts';
+import { runNotFound } from '../runs.ts';
 import type { OpenLog, RunEntry } from '../run-sources.ts';
 import type { RunLogEvent } from '../schemas.ts';
 import { END, HEARTBEAT, sseEvent, typed } from '../sse.ts';
@@ -153,10 +154,6 @@ function cursorOf(c: Context, after: string | undefined): GivenCursor {
   const cursor = text === undefined ? [] : parseRunCursor(text);
   if (!cursor) throw invalid([{ path, message: 'was not made by this API' }]);
   return { cursor, path, isGiven: text !== undefined };
-}
-
-function runNotFound(): ApiError {
-  return new ApiError('run_not_found', 'run not found');
 }
 
 function tooManyExecutions(): ApiError {

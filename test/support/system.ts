@@ -175,6 +175,30 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
   return { url, client, taskQueue, config, startWorker, stopWorker, ...httpClient(url) };
 }
 
+/** A further API process of a system, as far as one that shares nothing but Temporal with the first can be told apart. */
+export async function anotherApi(
+  t: Pick<TestContext, 'after'>,
+  { config }: Pick<System, 'config'>,
+): Promise<ReturnType<typeof httpClient>> {
+  const temporal = connectTemporal(config.temporal);
+  const closing = new AbortController();
+  const { app, watchers, registry, onUpgrade } = createApi(
+    config,
+    temporal,
+    createLogger('test', 'silent'),
+    closing.signal,
+  );
+  const server = await listen(app, config, onUpgrade);
+  t.after(async () => {
+    closing.abort();
+    await server.close(100);
+    watchers.close();
+    registry.close();
+    await temporal.close();
+  });
+  return httpClient(`http://127.0.0.1:${server.port}`);
+}
+
 /** Requests as a client makes them, and what came back. */
 export function httpClient(url: string): Pick<System, 'post' | 'get' | 'running' | 'end'> {
   const ask = async (path: string, init: RequestInit): Promise<Answered> => {

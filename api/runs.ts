@@ -1,0 +1,142 @@
+import type { Client, Connection } from '@temporalio/client';
+import { mapLimited } from '../common/map-limited.ts';
+import { isLimitOfSignals, isNotFound, WorkflowExecutionAlreadyStartedError } from '../common/temporal-errors.ts';
+import { readRoster } from '../runs/roster.ts';
+import { placesOf } from '../runs/tree.ts';
+import type { TreePlace } from '../runs/tree.ts';
+import { ROSTER_WORKFLOW, rosterId, memberSignal, rootOfRunId, RUN_CANCELLED } from '../workflows/run-contract.ts';
+import type { RunRoster, RunMember } from '../workflows/run-contract.ts';
+import { ApiError } from './errors.ts';
+import type { Executions } from './executions.ts';
+import type { Histories } from './histories.ts';
+import type { ReadState } from './pending.ts';
+import { lookAtRun } from './run-members.ts';
+
+/** The runs that executions belong to, as Temporal has them now: nothing here waits for visibility. */
+export interface Runs {
+  /**
+   * Resolves once it is written down that the execution belongs to the run, which is before its start. Throws
+   * `run_cancelled` where nobody may join any more.
+   */
+  join: (runId: string, member: RunMember) => Promise<void>;
+  /** Throws `run_not_found`. */
+  find: (runId: string) => Promise<Run>;
+  /** What is known of some members, in their order; undefined where one was never started, or not yet. */
+  read: (places: readonly TreePlace[]) => Promise<(ReadState | undefined)[]>;
+}
+
+export interface Run {
+  places: TreePlace[];
+  /** It was cancelled: nobody joins any more. */
+  isShut: boolean;
+}
+
+/** When the first task of a roster comes, which ends it. */
+const ROSTER_DELAY = '7 days';
+const JOIN_TRIES = 3;
+const CALL_DEADLINE_MS = 5_000;
+const PARALLEL_READS = 32;
+
+export interface RunsDeps {
+  client: Client;
+  taskQueue: string;
+  histories: Histories;
+  executions: Pick<Executions, 'find'>;
+}
+
+export function createRuns({ client, taskQueue, histories, executions }: RunsDeps): Runs {
+  const { connection } = client as Client & { connection: Connection };
+  const call = <T>(fn: () => Promise<T>) => connection.withDeadline(Date.now() + CALL_DEADLINE_MS, fn);
+  const { loadedDataConverter } = client.options;
+
+  async function join(runId: string, member: RunMember): Promise<void> {
+    const workflowId = rosterId(runId, taskQueue);
+    for (let tries = 0; tries < JOIN_TRIES; tries++) {
+      try {
+        await call(() => client.workflow.getHandle(workflowId).signal(memberSignal, member));
+        return;
+      } catch (err) {
+        if (isLimitOfSignals(err)) throw runIsFull();
+        if (!isNotFound(err)) throw err;
+      }
+      const previousRunId = await lastRoster(workflowId);
+      try {
+        await call(() =>
+          // A delayed start has no task, and neither have the signals that come until then.
+          client.workflow.signalWithStart<RunRoster, [RunMember]>(ROSTER_WORKFLOW, {
+            workflowId,
+            taskQueue,
+            args: [{ runId, ...(previousRunId !== undefined && { previousRunId }) }],
+            startDelay: ROSTER_DELAY,
+            signal: memberSignal,
+            signalArgs: [member],
+            workflowIdReusePolicy: previousRunId === undefined ? 'REJECT_DUPLICATE' : 'ALLOW_DUPLICATE',
+            staticSummary: `executions of ${runId}`,
+          }),
+        );
+        return;
+      } catch (err) {
+        // Somebody else began one, and it was shut at once.
+        if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
+      }
+    }
+    throw runCancelled();
+  }
+
+  /** The Temporal run of the roster that is over; undefined where there was none. Throws `run_cancelled`. */
+  async function lastRoster(workflowId: string): Promise<string | undefined> {
+    try {
+      const { runId, status } = await call(() => client.workflow.getHandle(workflowId).describe());
+      if (status.name !== 'TERMINATED') return runId;
+      const { events } = await histories.readPage(workflowId, new Uint8Array(), { filter: 'close', runId });
+      const [close] = events;
+      if (close?.workflowExecutionTerminatedEventAttributes?.reason === RUN_CANCELLED) throw runCancelled();
+      return runId;
+    } catch (err) {
+      if (isNotFound(err)) return undefined;
+      throw err;
+    }
+  }
+
+  async function find(runId: string): Promise<Run> {
+    const rootId = rootOfRunId(runId);
+    const [roster, root] = await Promise.all([
+      readRoster(histories.readPage, loadedDataConverter, rosterId(runId, taskQueue)),
+      rootId === undefined ? undefined : executions.find(rootId),
+    ]);
+    const joined = roster?.members.filter(({ executionId }) => executionId !== rootId) ?? [];
+    const members = root?.runId === runId ? [memberOf(root), ...joined] : (roster?.members ?? []);
+    if (members.length > 0) return { places: placesOf(members), isShut: roster?.isShut === true };
+    return { places: placesOf(await visibleMembers(runId)), isShut: false };
+  }
+
+  /** Of runs from before there were rosters. */
+  async function visibleMembers(runId: string): Promise<RunMember[]> {
+    const { executionIds } = await lookAtRun(client, runId);
+    if (executionIds.length === 0) throw runNotFound();
+    const states = await mapLimited(executionIds, PARALLEL_READS, executions.find);
+    return states.flatMap((state) => (state ? [memberOf(state)] : []));
+  }
+
+  return {
+    join,
+    find,
+    read: (places) => mapLimited(places, PARALLEL_READS, ({ executionId }) => executions.find(executionId)),
+  };
+}
+
+function memberOf({ executionId, parentExecutionId }: ReadState): RunMember {
+  return { executionId, ...(parentExecutionId !== undefined && { parentExecutionId }) };
+}
+
+export function runNotFound(): ApiError {
+  return new ApiError('run_not_found', 'run not found');
+}
+
+function runCancelled(): ApiError {
+  return new ApiError('run_cancelled', 'the run was cancelled: no further execution joins it');
+}
+
+function runIsFull(): ApiError {
+  return new ApiError('too_many_executions', 'the run has as many executions as one may have: begin another one');
+}
