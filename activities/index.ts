@@ -4,6 +4,8 @@ import type { AgentNodeDirectory } from '../common/agent-nodes.ts';
 import type { Sealer } from '../common/sealing.ts';
 import type { Activities } from '../workflows/contract.ts';
 import type { NodeActivities } from '../workflows/node-contract.ts';
+import type { RunActivities } from '../workflows/run-contract.ts';
+import { cancelExecutions } from './cancel-executions.ts';
 import { createCallAgent } from './call-agent.ts';
 import type { CallAgentDeps } from './call-agent.ts';
 import { createDeliverWebhook } from './deliver-webhook.ts';
@@ -18,12 +20,13 @@ export interface ActivityDeps extends Omit<CallAgentDeps, 'http'> {
   webhookHttp: Dispatcher;
 }
 
-export function createActivities(deps: ActivityDeps): Activities & NodeActivities {
+export function createActivities(deps: ActivityDeps): Activities & NodeActivities & RunActivities {
   const { agentNodes, sealer, agentHttp, webhookHttp } = deps;
   return {
     ...createCallAgent({ ...deps, http: agentHttp }),
     deliverWebhook: createDeliverWebhook({ sealer, http: webhookHttp }),
     ...createNodeActivities(agentNodes),
+    cancelExecutions,
     tellAgentCancelled: createTellAgentCancelled({ agentNodes, http: agentHttp }),
   };
 }

@@ -1,8 +1,16 @@
 import type { Route } from './openapi-routes.ts';
+import { cancelQuery } from './routes/executions.ts';
 import { runListQuery, runTreeQuery } from './routes/run-tree.ts';
 import { runEventsQuery } from './routes/runs.ts';
-import { runList, runTree } from './run-schemas.ts';
+import { runCancelAnswer, runList, runTree } from './run-schemas.ts';
 import { problemDetails, runLogPage } from './schemas.ts';
+import { cancelRequest } from './steering-schemas.ts';
+
+const CANCEL_RUN = {
+  method: 'post',
+  request: cancelRequest,
+  query: cancelQuery,
+} as const;
 
 /** Executions that share a run id. */
 export const RUN_ROUTES: Route[] = [
@@ -30,6 +38,21 @@ export const RUN_ROUTES: Route[] = [
       200: { description: 'A page of the log; as text/event-stream one such entry per event', body: runLogPage },
       204: { description: 'Nothing will follow: an EventSource stops here' },
       422: { description: 'The run has too many executions to be followed as one', body: problemDetails },
+    },
+  },
+  {
+    ...CANCEL_RUN,
+    path: '/api/v1/runs/{run_id}/cancel',
+    summary: 'Ask all executions of a run to cancel, the deepest first; nobody joins it any more',
+    answers: { 202: { description: 'It is durable; what was done', body: runCancelAnswer, headers: ['Location'] } },
+  },
+  {
+    ...CANCEL_RUN,
+    path: '/api/v1/workflows/{run_id}/cancel-tree',
+    summary: "The same under AgentField's name",
+    answers: {
+      200: { description: 'What was done', body: runCancelAnswer },
+      202: { description: 'It is durable; no worker has taken it up yet', body: runCancelAnswer },
     },
   },
 ];

@@ -70,3 +70,30 @@ export const runList = z
     next_cursor: z.string().nullable().meta({ description: 'Null on the last page' }),
   })
   .meta({ id: 'RunList' });
+
+export const runCancelAnswer = z
+  .object({
+    run_id: z.string(),
+    status: z.literal('cancelling'),
+    is_reported: z
+      .boolean()
+      .meta({ description: 'false: no worker has taken it up yet. It is durable, and what it did is not known here' }),
+    total_nodes: z.int(),
+    cancelled_count: z.int().meta({ description: 'Were asked to cancel' }),
+    skipped_count: z.int().meta({ description: 'Had ended' }),
+    error_count: z.int(),
+    nodes: z
+      .array(
+        z.object({
+          execution_id: z.string(),
+          result: z.enum(['cancelled', 'skipped', 'error']),
+          previous_status: z.enum(EXECUTION_STATUSES).nullable(),
+          error: z.string().nullable(),
+        }),
+      )
+      .meta({ description: 'In the order in which they were asked: the deepest first' }),
+    cancelled_at: timestamp,
+    reason: z.string().optional(),
+    links: runLinks,
+  })
+  .meta({ id: 'RunCancelAnswer' });

@@ -1,11 +1,35 @@
+import { randomUUID } from 'node:crypto';
 import type { Client, Connection } from '@temporalio/client';
+import { decodeFirst } from '../common/decode-payload.ts';
 import { mapLimited } from '../common/map-limited.ts';
-import { isLimitOfSignals, isNotFound, WorkflowExecutionAlreadyStartedError } from '../common/temporal-errors.ts';
+import {
+  isAborted,
+  isLimitOfSignals,
+  isNotFound,
+  isOutage,
+  WorkflowExecutionAlreadyStartedError,
+} from '../common/temporal-errors.ts';
 import { readRoster } from '../runs/roster.ts';
 import { placesOf } from '../runs/tree.ts';
 import type { TreePlace } from '../runs/tree.ts';
-import { ROSTER_WORKFLOW, rosterId, memberSignal, rootOfRunId, RUN_CANCELLED } from '../workflows/run-contract.ts';
-import type { RunRoster, RunMember } from '../workflows/run-contract.ts';
+import type { cancelRun } from '../workflows/cancel-run.ts';
+import type { CancelRequest } from '../workflows/execution.ts';
+import {
+  cancelRunId,
+  cancelRunSignal,
+  memberSignal,
+  rootOfRunId,
+  ROSTER_WORKFLOW,
+  rosterId,
+  RUN_CANCELLED,
+} from '../workflows/run-contract.ts';
+import type {
+  CancelledNode,
+  RunCancelReport,
+  RunCancelRequest,
+  RunMember,
+  RunRoster,
+} from '../workflows/run-contract.ts';
 import { ApiError } from './errors.ts';
 import type { Executions } from './executions.ts';
 import type { Histories } from './histories.ts';
@@ -21,6 +45,11 @@ export interface Runs {
   join: (runId: string, member: RunMember) => Promise<void>;
   /** Throws `run_not_found`. */
   find: (runId: string) => Promise<Run>;
+  /**
+   * Resolves once it is durable that the run is cancelled, with what was done about its executions if a worker has told
+   * so in time. Throws `run_not_found`.
+   */
+  cancel: (runId: string, request: CancelRequest) => Promise<CancelledNode[] | undefined>;
   /** What is known of some members, in their order; undefined where one was never started, or not yet. */
   read: (places: readonly TreePlace[]) => Promise<(ReadState | undefined)[]>;
 }
@@ -35,6 +64,8 @@ export interface Run {
 const ROSTER_DELAY = '7 days';
 const JOIN_TRIES = 3;
 const CALL_DEADLINE_MS = 5_000;
+/** How long who cancels waits to be told what was done. */
+const REPORT_WAIT_MS = 15_000;
 const PARALLEL_READS = 32;
 
 export interface RunsDeps {
@@ -118,9 +149,48 @@ export function createRuns({ client, taskQueue, histories, executions }: RunsDep
     return states.flatMap((state) => (state ? [memberOf(state)] : []));
   }
 
+  async function cancel(runId: string, request: CancelRequest): ReturnType<Runs['cancel']> {
+    await find(runId);
+    const workflowId = cancelRunId(runId, taskQueue);
+    const requestId = randomUUID();
+    await call(() =>
+      client.workflow.signalWithStart<typeof cancelRun, [RunCancelRequest]>('cancelRun', {
+        workflowId,
+        taskQueue,
+        args: [{ runId, rosterId: rosterId(runId, taskQueue) }],
+        signal: cancelRunSignal,
+        signalArgs: [{ ...request, requestId }],
+        staticSummary: `cancel ${runId}`,
+      }),
+    );
+    return cancelReport(workflowId, requestId);
+  }
+
+  async function cancelReport(workflowId: string, requestId: string): Promise<CancelledNode[] | undefined> {
+    const stop = new AbortController();
+    const timer = setTimeout(() => stop.abort(), REPORT_WAIT_MS);
+    try {
+      let token = new Uint8Array();
+      do {
+        const { events, next } = await histories.readPage(workflowId, token, { follow: stop.signal });
+        token = new Uint8Array(next);
+        for (const { activityTaskCompletedEventAttributes: completed } of events) {
+          const report = completed && (await decodeFirst<RunCancelReport>(completed.result, loadedDataConverter));
+          if (report?.requestIds.includes(requestId)) return report.nodes;
+        }
+      } while (token.length > 0);
+    } catch (err) {
+      if (!isAborted(err) && !isOutage(err)) throw err;
+    } finally {
+      clearTimeout(timer);
+    }
+    return undefined;
+  }
+
   return {
     join,
     find,
+    cancel,
     read: (places) => mapLimited(places, PARALLEL_READS, ({ executionId }) => executions.find(executionId)),
   };
 }

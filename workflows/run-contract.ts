@@ -4,6 +4,7 @@
  */
 import { defineSignal } from '@temporalio/workflow';
 import { DEFAULT_TASK_QUEUE } from './contract.ts';
+import type { CancelRequest, ExecutionStatus } from './execution.ts';
 
 export const ROSTER_WORKFLOW = 'runRoster';
 export type RunRoster = (input: RosterInput) => Promise<void>;
@@ -47,3 +48,45 @@ export interface RosterInput {
 }
 
 export const memberSignal = defineSignal<[RunMember]>('member');
+
+/** The workflow id of what cancels a run. */
+export function cancelRunId(runId: string, taskQueue: string): string {
+  return runWorkflowId('cancel', runId, taskQueue);
+}
+
+export interface CancelRunInput {
+  runId: string;
+  rosterId: string;
+}
+
+export interface RunCancelRequest extends CancelRequest {
+  /** Made by the API, which finds by it what became of the request. */
+  requestId: string;
+}
+
+export interface RunCancelling extends CancelRunInput, CancelRequest {
+  /** Those that ask for it. None: it is looked again whether somebody is left. */
+  requestIds: string[];
+}
+
+/** What was done about one execution. */
+export interface CancelledNode {
+  executionId: string;
+  /** `skipped`: it had ended. */
+  did: 'cancelled' | 'skipped' | 'failed';
+  /** How it was found. */
+  status?: ExecutionStatus;
+  error?: string;
+}
+
+export interface RunCancelReport {
+  requestIds: string[];
+  nodes: CancelledNode[];
+}
+
+export interface RunActivities {
+  /** Lets nobody join the run any more, and asks all its executions to cancel, the deepest first. */
+  cancelExecutions: (cancelling: RunCancelling) => Promise<RunCancelReport>;
+}
+
+export const cancelRunSignal = defineSignal<[RunCancelRequest]>('cancelRun');
