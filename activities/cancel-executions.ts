@@ -7,7 +7,7 @@ import { cancelRequestSignal, stateQuery } from '../workflows/contract.ts';
 import type { CancelRequest } from '../workflows/execution.ts';
 import { ROSTER_WORKFLOW, RUN_CANCELLED } from '../workflows/run-contract.ts';
 import type { CancelledNode, RunActivities, RunCancelling, RunRoster } from '../workflows/run-contract.ts';
-import { closedStatus, describe, executionsOf } from './run-executions.ts';
+import { describe, executionsOf, statusOfClosed } from './run-executions.ts';
 
 const PARALLEL_CANCELS = 20;
 /** After so many attempts what could not be cancelled is told as it is. */
@@ -100,7 +100,8 @@ async function cancelOpen(
 ): Promise<CancelledNode | undefined> {
   const described = await describe(client, executionId);
   if (!described) return undefined;
-  if (described.status.name !== 'RUNNING') return { executionId, did: 'skipped', status: closedStatus(described) };
+  if (described.status.name !== 'RUNNING')
+    return { executionId, did: 'skipped', status: await statusOfClosed(client, described) };
   // The answer comes between two workflow tasks: a cancel request in the midst of one in which the agent is called
   // could make it be called again.
   const state = await inTime(client, () => client.workflow.getHandle(executionId).query(stateQuery));
@@ -117,7 +118,7 @@ async function cancelOpen(
   } catch (err) {
     if (!isNotFound(err)) throw err;
     const ended = await describe(client, executionId);
-    return { executionId, did: 'skipped', ...(ended && { status: closedStatus(ended) }) };
+    return { executionId, did: 'skipped', ...(ended && { status: await statusOfClosed(client, ended) }) };
   }
   return node;
 }

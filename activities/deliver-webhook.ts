@@ -8,7 +8,7 @@ import { webhookAttemptSignal } from '../workflows/contract.ts';
 import type { WebhookDelivery } from '../workflows/contract.ts';
 import type { WebhookAttempt } from '../workflows/execution.ts';
 import { readText } from './body.ts';
-import { webhookId, webhookPayload } from './webhook-payload.ts';
+import { subjectOf, webhookId, webhookPayload } from './webhook-payload.ts';
 import { agentFieldSignature, standardSignature } from './webhook-signature.ts';
 
 export interface DeliverWebhookDeps {
@@ -65,12 +65,13 @@ export function createDeliverWebhook({ sealer, http }: DeliverWebhookDeps) {
     error: string | null;
   }> {
     try {
-      const webhook = JSON.parse(sealer.unseal(delivery.executionId, delivery.webhook.sealed)) as Webhook;
+      const subject = subjectOf(delivery);
+      const webhook = JSON.parse(sealer.unseal(subject, delivery.webhook.sealed)) as Webhook;
       const body = webhookPayload(delivery);
       const response = await request(webhook.url, {
         dispatcher: http,
         method: 'POST',
-        headers: { ...usersHeaders(webhook), ...ownHeaders(delivery.executionId, webhook.secret, body) },
+        headers: { ...usersHeaders(webhook), ...ownHeaders(subject, webhook.secret, body) },
         body,
         signal: AbortSignal.timeout(delivery.timeoutMs),
       });
@@ -95,8 +96,8 @@ function usersHeaders({ headers = {} }: Webhook): Record<string, string> {
 }
 
 /** Ours come last: what a user sets can never displace them. */
-function ownHeaders(executionId: string, secret: string | undefined, body: string): Record<string, string> {
-  const id = webhookId(executionId);
+function ownHeaders(subject: string, secret: string | undefined, body: string): Record<string, string> {
+  const id = webhookId(subject);
   const timestamp = Math.floor(Date.now() / 1000);
   return {
     'content-type': 'application/json',

@@ -5,6 +5,7 @@ import type { Sealer } from '../common/sealing.ts';
 import type { Activities } from '../workflows/contract.ts';
 import type { NodeActivities } from '../workflows/node-contract.ts';
 import type { RunActivities } from '../workflows/run-contract.ts';
+import { awaitRunEnd } from './await-run-end.ts';
 import { cancelExecutions } from './cancel-executions.ts';
 import { createCallAgent } from './call-agent.ts';
 import type { CallAgentDeps } from './call-agent.ts';
@@ -26,6 +27,7 @@ export function createActivities(deps: ActivityDeps): Activities & NodeActivitie
     ...createCallAgent({ ...deps, http: agentHttp }),
     deliverWebhook: createDeliverWebhook({ sealer, http: webhookHttp }),
     ...createNodeActivities(agentNodes),
+    awaitRunEnd,
     cancelExecutions,
     tellAgentCancelled: createTellAgentCancelled({ agentNodes, http: agentHttp }),
   };

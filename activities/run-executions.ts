@@ -2,9 +2,9 @@ import type { Client, Connection, WorkflowExecutionDescription } from '@temporal
 import { createPageReader } from '../common/history-pages.ts';
 import { isNotFound } from '../common/temporal-errors.ts';
 import { readRoster } from '../runs/roster.ts';
-import { SEARCH_ATTRIBUTES } from '../workflows/contract.ts';
+import { SEARCH_ATTRIBUTES, stateQuery } from '../workflows/contract.ts';
 import { isTerminal } from '../workflows/execution.ts';
-import type { ExecutionStatus } from '../workflows/execution.ts';
+import type { ExecutionStatus, TerminalStatus } from '../workflows/execution.ts';
 import { rootOfRunId } from '../workflows/run-contract.ts';
 import type { RunMember } from '../workflows/run-contract.ts';
 
@@ -37,8 +37,16 @@ export async function describe(client: Client, executionId: string): Promise<Wor
   }
 }
 
-/** How an execution whose workflow is closed has ended, as far as that alone tells. */
-export function closedStatus({ status, typedSearchAttributes }: WorkflowExecutionDescription): ExecutionStatus {
+/** How an execution whose workflow is closed has ended. */
+export async function statusOfClosed(
+  client: Client,
+  { workflowId, type, status, typedSearchAttributes }: WorkflowExecutionDescription,
+): Promise<TerminalStatus> {
+  if (type === 'redeliverWebhook') {
+    // How that has ended says only whether the webhook was delivered.
+    const { outcome } = await client.workflow.getHandle(workflowId).query(stateQuery);
+    if (outcome) return outcome.status;
+  }
   const outcome = typedSearchAttributes.get(SEARCH_ATTRIBUTES.outcome) as ExecutionStatus | undefined;
   if (outcome !== undefined && isTerminal(outcome)) return outcome;
   switch (status.name) {

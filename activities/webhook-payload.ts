@@ -1,4 +1,6 @@
-import type { WebhookDelivery } from '../workflows/contract.ts';
+import { createHash } from 'node:crypto';
+import type { ExecutionDelivery, RunDelivery, WebhookDelivery } from '../workflows/contract.ts';
+import { runSubject } from '../workflows/run-contract.ts';
 import { formatTarget } from '../workflows/execution.ts';
 import type { TerminalStatus } from '../workflows/execution.ts';
 
@@ -17,7 +19,11 @@ export function eventOf(status: TerminalStatus): WebhookEvent {
 }
 
 /** The body of a webhook: a function of what is in history alone, so every attempt sends the same bytes. */
-export function webhookPayload({ executionId, runId, target, outcome }: WebhookDelivery): string {
+export function webhookPayload(delivery: WebhookDelivery): string {
+  return 'run' in delivery ? runPayload(delivery) : executionPayload(delivery);
+}
+
+function executionPayload({ executionId, runId, target, outcome }: ExecutionDelivery): string {
   return JSON.stringify({
     event: eventOf(outcome.status),
     execution_id: executionId,
@@ -43,7 +49,30 @@ export function webhookPayload({ executionId, runId, target, outcome }: WebhookD
   });
 }
 
-/** `webhook-id`: one per execution, the same for every attempt and every redelivery. */
-export function webhookId(executionId: string): string {
-  return `dlv_${executionId.replace(/^exec_/, '')}`;
+/** Whatever the run has come to, its end is one event. */
+function runPayload({ runId, run }: RunDelivery): string {
+  return JSON.stringify({
+    event: 'run.completed',
+    run_id: runId,
+    workflow_id: runId,
+    status: run.status,
+    total_executions: run.executions,
+    counts: run.counts,
+    started_at: run.startedAt,
+    completed_at: run.completedAt,
+    duration_ms: Math.max(0, Date.parse(run.completedAt) - Date.parse(run.startedAt)),
+    timestamp: run.completedAt,
+  });
+}
+
+/** What a webhook is about, and sealed for: an execution, or a run. */
+export function subjectOf(delivery: WebhookDelivery): string {
+  return 'run' in delivery ? runSubject(delivery.runId) : delivery.executionId;
+}
+
+/** `webhook-id`: one per execution or run, the same for every attempt and every redelivery. */
+export function webhookId(subject: string): string {
+  // The run ids of clients may have any characters.
+  if (!subject.startsWith('exec_')) return `dlv_run_${createHash('sha256').update(subject).digest('hex').slice(0, 32)}`;
+  return `dlv_${subject.replace(/^exec_/, '')}`;
 }

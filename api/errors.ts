@@ -25,6 +25,7 @@ const STATUS_OF = {
   execution_not_finished: 409,
   no_webhook: 409,
   run_cancelled: 409,
+  run_webhook_registered: 409,
   delivery_in_progress: 409,
   not_paused: 409,
   not_waiting: 409,

@@ -6,8 +6,8 @@ import type {
   AgentCall,
   CancelNotice,
   ExecuteTargetInput,
+  ExecutionDelivery,
   RedeliverWebhookInput,
-  WebhookDelivery,
 } from '../workflows/contract.ts';
 import type { Ending, OpenWait, Outcome, WebhookAttempt } from '../workflows/execution.ts';
 import { entriesOfSignal } from '../workflows/signals.ts';
@@ -114,7 +114,7 @@ export function createProjection(
         return beginCall(into, { ...call, at: workflowTime, lane: 'activity' }, record);
       }
       case 'deliverWebhook': {
-        const delivery = await decode<WebhookDelivery>(input);
+        const delivery = await decode<ExecutionDelivery>(input);
         if (!delivery) return;
         deliveries.set(String(event.eventId), delivery.attemptsBefore + delivery.maximumAttempts);
         if (!into.outcome) add(into, { kind: 'outcome', outcome: delivery.outcome });

@@ -1,10 +1,9 @@
 import { z } from 'zod';
+import { webhookEvent } from './schemas.ts';
 import { EXECUTION_STATUSES, TARGET_TYPES } from '../workflows/execution.ts';
+import { RUN_STATUSES } from '../workflows/run-contract.ts';
 
 /** What is asked of runs and told of them: see `schemas.ts`. */
-
-export const RUN_STATUSES = ['running', 'succeeded', 'failed', 'cancelled'] as const;
-export type RunStatus = (typeof RUN_STATUSES)[number];
 
 const timestamp = z.iso.datetime();
 const usage = z.object({ input_tokens: z.number(), output_tokens: z.number(), cost_usd: z.number() });
@@ -48,6 +47,8 @@ export const runTree = z
     totals: z
       .object({ duration_ms: z.int().meta({ description: 'Of all that have ended, added up' }), usage })
       .nullable(),
+    webhook_registered: z.boolean().meta({ description: 'The end of the run will be told, or was' }),
+    webhook_events: z.array(webhookEvent),
     nodes: z.array(runNode).meta({ description: 'In the order in which they joined' }),
     next_cursor: z.string().nullable().meta({ description: 'Null on the last page' }),
     links: runLinks,

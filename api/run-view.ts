@@ -1,10 +1,12 @@
 import { formatTarget } from '../workflows/execution.ts';
 import type { ExecutionStatus } from '../workflows/execution.ts';
-import { EXECUTION_STATUSES, isTerminal } from '../workflows/execution.ts';
+import { EXECUTION_STATUSES } from '../workflows/execution.ts';
+import type { RunStatus } from '../workflows/run-contract.ts';
+import { endOfRun } from '../runs/tree.ts';
 import type { TreePlace } from '../runs/tree.ts';
 import { endView, linksOf } from './execution-view.ts';
 import type { ReadState } from './pending.ts';
-import type { RunNode, RunStatus } from './run-schemas.ts';
+import type { RunNode } from './run-schemas.ts';
 
 /** An execution of a run, and its place in the tree. */
 export interface PlacedState {
@@ -35,12 +37,14 @@ export function runNodeView({ place, state }: PlacedState): RunNode {
 }
 
 /** All of a run's executions as one. */
-export function runSummary(all: PlacedState[], isCancelled: boolean) {
+export function runSummary(all: PlacedState[]) {
   const states = all.map(({ state }) => state);
   const ends = states.flatMap(({ outcome }) => (outcome ? [outcome] : []));
   const isOver = ends.length === states.length;
   return {
-    status: statusOf(all, isCancelled),
+    status: (isOver
+      ? endOfRun(all.map(({ place, state }) => ({ depth: place.depth, status: state.status })))
+      : 'running') as RunStatus,
     started_at: states.map(({ createdAt }) => createdAt).toSorted()[0] ?? null,
     completed_at: isOver
       ? (ends
@@ -56,14 +60,6 @@ export function runSummary(all: PlacedState[], isCancelled: boolean) {
       usage: usageView(states),
     },
   };
-}
-
-/** A run is as good as its roots: who calls a child may get over its failure. */
-function statusOf(all: PlacedState[], isCancelled: boolean): RunStatus {
-  if (all.some(({ state }) => !isTerminal(state.status))) return 'running';
-  if (isCancelled && all.some(({ state }) => state.status === 'cancelled')) return 'cancelled';
-  const roots = all.filter(({ place }) => place.depth === 0);
-  return roots.every(({ state }) => state.status === 'succeeded') ? 'succeeded' : 'failed';
 }
 
 function usageView(states: Pick<ReadState, 'usage'>[]) {

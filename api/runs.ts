@@ -13,8 +13,10 @@ import { readRoster } from '../runs/roster.ts';
 import { placesOf } from '../runs/tree.ts';
 import type { TreePlace } from '../runs/tree.ts';
 import type { cancelRun } from '../workflows/cancel-run.ts';
+import type { runEnd } from '../workflows/run-end.ts';
 import type { CancelRequest } from '../workflows/execution.ts';
 import {
+  ASKED_BY_MEMO,
   cancelRunId,
   cancelRunSignal,
   memberSignal,
@@ -22,10 +24,12 @@ import {
   ROSTER_WORKFLOW,
   rosterId,
   RUN_CANCELLED,
+  runEndId,
 } from '../workflows/run-contract.ts';
 import type {
   CancelledNode,
   RunCancelReport,
+  RunEndInput,
   RunCancelRequest,
   RunMember,
   RunRoster,
@@ -35,6 +39,8 @@ import type { Executions } from './executions.ts';
 import type { Histories } from './histories.ts';
 import type { ReadState } from './pending.ts';
 import { lookAtRun } from './run-members.ts';
+import { readRunWebhook } from './run-webhook.ts';
+import type { RunWebhook } from './run-webhook.ts';
 
 /** The runs that executions belong to, as Temporal has them now: nothing here waits for visibility. */
 export interface Runs {
@@ -45,6 +51,10 @@ export interface Runs {
   join: (runId: string, member: RunMember) => Promise<void>;
   /** Throws `run_not_found`. */
   find: (runId: string) => Promise<Run>;
+  /** What became of the webhook for its end; undefined where nobody asked for one. */
+  webhookOf: (runId: string) => Promise<RunWebhook | undefined>;
+  /** Resolves once it is durable that the end of the run will be told. Throws `run_webhook_registered`. */
+  tellEnd: (end: Pick<RunEndInput, 'runId' | 'executionId' | 'webhook' | 'policy'>) => Promise<void>;
   /**
    * Resolves once it is durable that the run is cancelled, with what was done about its executions if a worker has told
    * so in time. Throws `run_not_found`.
@@ -166,6 +176,30 @@ export function createRuns({ client, taskQueue, histories, executions }: RunsDep
     return cancelReport(workflowId, requestId);
   }
 
+  async function tellEnd(end: Parameters<Runs['tellEnd']>[0]): Promise<void> {
+    const { runId, executionId } = end;
+    const workflowId = runEndId(runId, taskQueue);
+    try {
+      await call(() =>
+        client.workflow.start<typeof runEnd>('runEnd', {
+          workflowId,
+          taskQueue,
+          args: [{ ...end, rosterId: rosterId(runId, taskQueue) }],
+          workflowIdReusePolicy: 'REJECT_DUPLICATE',
+          workflowIdConflictPolicy: 'FAIL',
+          memo: { [ASKED_BY_MEMO]: executionId },
+          staticSummary: `end of ${runId}`,
+        }),
+      );
+    } catch (err) {
+      if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
+      const { memo } = await call(() => client.workflow.getHandle(workflowId).describe());
+      // The same request again, whose execution may not have been started then.
+      if (memo?.[ASKED_BY_MEMO] !== executionId)
+        throw new ApiError('run_webhook_registered', 'another submit has registered a webhook for the end of this run');
+    }
+  }
+
   async function cancelReport(workflowId: string, requestId: string): Promise<CancelledNode[] | undefined> {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), REPORT_WAIT_MS);
@@ -190,6 +224,8 @@ export function createRuns({ client, taskQueue, histories, executions }: RunsDep
   return {
     join,
     find,
+    tellEnd,
+    webhookOf: (runId) => readRunWebhook(histories.readPage, loadedDataConverter, runEndId(runId, taskQueue)),
     cancel,
     read: (places) => mapLimited(places, PARALLEL_READS, ({ executionId }) => executions.find(executionId)),
   };

@@ -56,6 +56,9 @@ export const executeRequest = z
   .strictObject({
     input: jsonObject.default({}).meta({ description: 'Handed to the agent as it is. Missing means {}' }),
     webhook: webhookRegistration.optional(),
+    run_webhook: webhookRegistration
+      .optional()
+      .meta({ description: 'Told once when all executions of the run have ended. One per run' }),
     timeout_ms: z
       .int()
       .min(1)
@@ -142,7 +145,7 @@ export const acceptedAnswer = z
   })
   .meta({ id: 'AcceptedAnswer' });
 
-const webhookEvent = z
+export const webhookEvent = z
   .object({
     attempt: z.int(),
     http_status: z.int().nullable(),

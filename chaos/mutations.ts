@@ -20,9 +20,11 @@ export interface Mutation {
 
 const START_NOT_AWAITED: Mutation['edits'] = [
   {
-    find: 'const started = await deps.executions.start(executionId, input);',
-    replace: `void deps.executions.start(executionId, input).catch(() => undefined);
-    const started = 'started' as 'started' | 'existing';`,
+    find: 'const start = () => deps.executions.start(executionId, input);',
+    replace: `const start = () => {
+      void deps.executions.start(executionId, input).catch(() => undefined);
+      return Promise.resolve('started' as 'started' | 'existing');
+    };`,
   },
 ];
 

@@ -63,8 +63,8 @@ export const WEBHOOK_MUTATIONS: Mutation[] = [
     file: 'activities/deliver-webhook.ts',
     edits: [
       {
-        find: 'const id = webhookId(executionId);',
-        replace: 'const id = `${webhookId(executionId)}.${Math.random()}`;',
+        find: 'const id = webhookId(subject);',
+        replace: 'const id = `${webhookId(subject)}.${Math.random()}`;',
       },
     ],
     faults: 'receiver:500',

@@ -2,12 +2,12 @@ import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEq
 
 /**
  * Seals what must not be readable in history (webhook URLs, secrets, header values) with AES-256-GCM.
- * Format: `v1.<key id>.<nonce>.<ciphertext and tag>`, base64url. Bound to the execution id, so that a sealed
- * text copied into another execution does not open.
+ * Format: `v1.<key id>.<nonce>.<ciphertext and tag>`, base64url. Bound to what it is sealed for, an execution's
+ * id or a run's, so that a sealed text copied into another one does not open.
  */
 export interface Sealer {
-  seal: (executionId: string, text: string) => string;
-  unseal: (executionId: string, sealed: string) => string;
+  seal: (subject: string, text: string) => string;
+  unseal: (subject: string, sealed: string) => string;
   /** Keyed hash: equal for equal texts, and no way to try out guesses without the key. */
   mac: (text: string) => string;
   verifyMac: (text: string, mac: string) => boolean;

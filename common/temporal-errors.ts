@@ -66,7 +66,8 @@ export function isAborted(err: unknown): boolean {
 }
 
 function grpcCode(err: unknown): number | undefined {
-  const cause = err instanceof ServiceError ? err.cause : err;
+  // That of the SDK's native connection passes for the client's, and is its own cause.
+  const cause = err instanceof ServiceError ? (err.cause ?? err) : err;
   const code = (cause as { code?: unknown } | undefined)?.code;
   return typeof code === 'number' ? code : undefined;
 }

@@ -1,4 +1,5 @@
-import type { RunMember } from '../workflows/run-contract.ts';
+import type { ExecutionStatus } from '../workflows/execution.ts';
+import type { RunMember, RunSummary } from '../workflows/run-contract.ts';
 
 /** Where an execution stands in the tree of its run. */
 export interface TreePlace extends RunMember {
@@ -30,6 +31,13 @@ export function placesOf(members: readonly RunMember[]): TreePlace[] {
     for (const i of path.toReversed()) depths[i] = depth += 1;
   }
   return members.map((member, i) => ({ ...member, depth: depths[i] ?? 0, breaksCycle: cuts.has(i) }));
+}
+
+/** What a run has come to. It is as good as its roots: who calls a child may get over its failure. */
+export function endOfRun(ends: { depth: number; status: ExecutionStatus }[]): RunSummary['status'] {
+  const roots = ends.filter(({ depth }) => depth === 0);
+  if (roots.every(({ status }) => status === 'succeeded')) return 'succeeded';
+  return roots.some(({ status }) => status === 'cancelled') ? 'cancelled' : 'failed';
 }
 
 /** In each circle the one that joined first. */

@@ -22,6 +22,7 @@ import type {
   WaitRequest,
   WebhookAttempt,
 } from './execution.ts';
+import type { RunSummary } from './run-contract.ts';
 import type { ExecutionState } from './state.ts';
 
 export const DEFAULT_TASK_QUEUE = 'perdure';
@@ -216,12 +217,22 @@ export interface CancelNotice {
   graceMs?: number;
 }
 
-export interface WebhookDelivery {
+/** What is told to whoever asked to be told: how an execution ended, or a whole run. */
+export type WebhookDelivery = ExecutionDelivery | RunDelivery;
+
+export interface ExecutionDelivery extends DeliverySettings {
   executionId: string;
-  runId: string;
   target: Target;
-  webhook: SealedWebhook;
   outcome: Outcome;
+}
+
+export interface RunDelivery extends DeliverySettings {
+  run: RunSummary;
+}
+
+export interface DeliverySettings {
+  runId: string;
+  webhook: SealedWebhook;
   /** Attempts of earlier deliveries of the same event: numbering goes on from here. */
   attemptsBefore: number;
   /** Attempts of this delivery. */

@@ -1,5 +1,5 @@
 import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
-import type { Activities, ExecutionPolicy } from './contract.ts';
+import type { Activities, ExecutionDelivery, ExecutionPolicy, RunDelivery } from './contract.ts';
 import { causeOf } from './endings.ts';
 import type { WebhookAttempt } from './execution.ts';
 import { append, interruptedAttempt } from './state.ts';
@@ -14,8 +14,20 @@ export const REPORT_GRACE_MS = 5_000;
  * @returns whether the receiver took it
  */
 export async function deliver(state: ExecutionState, policy: ExecutionPolicy['webhook']): Promise<boolean> {
-  const { outcome, webhook } = state;
+  const { executionId, runId, target, outcome, webhook } = state;
   if (!outcome || !webhook) return false;
+  const event = { executionId, runId, target, webhook, outcome, attemptsBefore: state.webhookEvents.length };
+  return tell(event, policy, (attempt) => append(state, { kind: 'webhook-attempt', attempt }));
+}
+
+type Told<T> = Omit<T, 'maximumAttempts' | 'timeoutMs'>;
+
+/** @param record told how the last attempt went */
+export async function tell(
+  event: Told<ExecutionDelivery> | Told<RunDelivery>,
+  policy: ExecutionPolicy['webhook'],
+  record: (attempt: WebhookAttempt) => void,
+): Promise<boolean> {
   const { deliverWebhook } = proxyActivities<Activities>({
     startToCloseTimeout: policy.attemptTimeoutMs + REPORT_GRACE_MS,
     retry: {
@@ -25,23 +37,12 @@ export async function deliver(state: ExecutionState, policy: ExecutionPolicy['we
       maximumInterval: policy.maximumIntervalMs,
     },
   });
-  const { executionId, runId, target } = state;
-  const attemptsBefore = state.webhookEvents.length;
+  const { maximumAttempts, attemptTimeoutMs: timeoutMs } = policy;
   try {
-    const attempt = await deliverWebhook({
-      executionId,
-      runId,
-      target,
-      webhook,
-      outcome,
-      attemptsBefore,
-      maximumAttempts: policy.maximumAttempts,
-      timeoutMs: policy.attemptTimeoutMs,
-    });
-    append(state, { kind: 'webhook-attempt', attempt });
+    record(await deliverWebhook({ ...event, maximumAttempts, timeoutMs }));
     return true;
   } catch (err) {
-    append(state, { kind: 'webhook-attempt', attempt: lastAttempt(err, attemptsBefore + policy.maximumAttempts) });
+    record(lastAttempt(err, event.attemptsBefore + maximumAttempts));
     return false;
   }
 }

@@ -3,4 +3,5 @@ export { executeTarget } from './execute-target.ts';
 export { agentNode } from './agent-node.ts';
 export { cancelRun } from './cancel-run.ts';
 export { redeliverWebhook } from './redeliver-webhook.ts';
+export { runEnd } from './run-end.ts';
 export { runRoster } from './run-roster.ts';

@@ -4,7 +4,8 @@
  */
 import { defineSignal } from '@temporalio/workflow';
 import { DEFAULT_TASK_QUEUE } from './contract.ts';
-import type { CancelRequest, ExecutionStatus } from './execution.ts';
+import type { ExecutionPolicy, SealedWebhook } from './contract.ts';
+import type { CancelRequest, ExecutionStatus, TerminalStatus } from './execution.ts';
 
 export const ROSTER_WORKFLOW = 'runRoster';
 export type RunRoster = (input: RosterInput) => Promise<void>;
@@ -84,7 +85,48 @@ export interface RunCancelReport {
   nodes: CancelledNode[];
 }
 
+/** The workflow id of what tells of a run's end. */
+export function runEndId(runId: string, taskQueue: string): string {
+  return runWorkflowId('end', runId, taskQueue);
+}
+
+/** What the webhook of a run is sealed for. No execution has such an id. */
+export function runSubject(runId: string): string {
+  return `run ${runId}`;
+}
+
+/** Which execution's submit asked to be told: in the memo of what tells. */
+export const ASKED_BY_MEMO = 'perdureAskedBy';
+
+export interface RunEndInput {
+  runId: string;
+  rosterId: string;
+  /** The execution whose submit asked for it; it belongs to the run although the roster may not have it. */
+  executionId: string;
+  webhook: SealedWebhook;
+  policy: ExecutionPolicy['webhook'];
+}
+
+/** `running` while one of its executions is open, then as its roots; `cancelled` as a whole. */
+export const RUN_STATUSES = ['running', 'succeeded', 'failed', 'cancelled'] as const;
+export type RunStatus = (typeof RUN_STATUSES)[number];
+
+/** What a run has come to. Times are ISO 8601. */
+export interface RunSummary {
+  status: Exclude<RunStatus, 'running'>;
+  executions: number;
+  counts: Record<TerminalStatus, number>;
+  startedAt: string;
+  completedAt: string;
+}
+
 export interface RunActivities {
+  /**
+   * Resolves when every execution of the run has ended, its own webhook included. Until then it fails, and Temporal
+   * tries again, which costs no history and holds no worker. Resolves with null where the one that asked
+   * was never started.
+   */
+  awaitRunEnd: (run: Pick<RunEndInput, 'runId' | 'rosterId' | 'executionId'>) => Promise<RunSummary | null>;
   /** Lets nobody join the run any more, and asks all its executions to cancel, the deepest first. */
   cancelExecutions: (cancelling: RunCancelling) => Promise<RunCancelReport>;
 }

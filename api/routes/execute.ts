@@ -7,6 +7,7 @@ import { MAX_PAYLOAD_BYTES } from '../../common/environment.ts';
 import { canonicalJson } from '../../common/json.ts';
 import type { ExecuteTargetInput, ExecutionPolicy, SealedWebhook } from '../../workflows/contract.ts';
 import type { JsonObject, Outcome, Target } from '../../workflows/execution.ts';
+import { runSubject } from '../../workflows/run-contract.ts';
 import { initialState, isOver } from '../../workflows/state.ts';
 import type { ExecutionState } from '../../workflows/state.ts';
 import type { AppDeps } from '../deps.ts';
@@ -94,6 +95,11 @@ export function executeRoutes(deps: AppDeps): Hono {
       policy: policyFor(node, deps.policy),
     };
     refuseIfTooLarge(input);
+    const { run_webhook } = request;
+    if (run_webhook) {
+      const webhook = sealWebhook(deps, runSubject(context.runId), run_webhook);
+      await deps.runs.tellEnd({ runId: context.runId, executionId, webhook, policy: input.policy.webhook });
+    }
     const start = () => deps.executions.start(executionId, input);
     const isKnown = async () => key !== undefined && (await deps.executions.find(executionId)) !== undefined;
     const started = isJoining ? await startInRun(deps, { executionId, ...context }, { start, isKnown }) : await start();
@@ -211,10 +217,10 @@ function refuseIfTooLarge(input: ExecuteTargetInput): void {
 
 function sealWebhook(
   { sealer }: AppDeps,
-  executionId: string,
+  subject: string,
   webhook: NonNullable<ExecuteRequest['webhook']>,
 ): SealedWebhook {
-  return { origin: new URL(webhook.url).origin, sealed: sealer.seal(executionId, JSON.stringify(webhook)) };
+  return { origin: new URL(webhook.url).origin, sealed: sealer.seal(subject, JSON.stringify(webhook)) };
 }
 
 function policyFor(node: AgentNode, policy: ExecutionPolicy): ExecutionPolicy {

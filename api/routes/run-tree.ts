@@ -4,6 +4,7 @@ import { mapLimited } from '../../common/map-limited.ts';
 import { formatTarget } from '../../workflows/execution.ts';
 import type { TreePlace } from '../../runs/tree.ts';
 import type { AppDeps } from '../deps.ts';
+import { attemptView } from '../execution-view.ts';
 import { RUN_ID } from '../ids.ts';
 import { invalid, numberParameter, queryOf } from '../json-body.ts';
 import { listExecutions } from '../list.ts';
@@ -55,7 +56,7 @@ export function runTreeRoutes({ client, executions, runs }: AppDeps): Hono {
     const runId = c.req.param('run_id');
     if (!RUN_ID.test(runId)) throw runNotFound();
     const { limit, cursor } = queryOf(c, runTreeQuery);
-    const { places, isShut } = await runs.find(runId);
+    const [{ places, isShut }, webhook] = await Promise.all([runs.find(runId), runs.webhookOf(runId)]);
     const from = placeOf(cursor, places.length);
     const shown = places.slice(from, from + limit);
     const isSummed = places.length <= MAX_SUMMED;
@@ -68,7 +69,9 @@ export function runTreeRoutes({ client, executions, runs }: AppDeps): Hono {
       workflow_id: runId,
       is_cancelled: isShut,
       total_executions: isSummed ? all.length : places.length,
-      ...(isSummed ? runSummary(all, isShut) : NO_SUMMARY),
+      ...(isSummed ? runSummary(all) : NO_SUMMARY),
+      webhook_registered: webhook !== undefined,
+      webhook_events: (webhook?.attempts ?? []).map(attemptView),
       nodes: all.filter(({ place }) => wanted.has(place)).map(runNodeView),
       next_cursor: end < places.length ? String(end) : null,
       links: runLinksOf(runId),
