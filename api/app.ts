@@ -12,6 +12,7 @@ import { executeRoutes } from './routes/execute.ts';
 import { executionRoutes } from './routes/executions.ts';
 import { healthRoutes } from './routes/health.ts';
 import { nodeRoutes } from './routes/nodes.ts';
+import { restartRoutes } from './routes/restart.ts';
 import { runCancelRoutes } from './routes/run-cancel.ts';
 import { runTreeRoutes } from './routes/run-tree.ts';
 import { runRoutes } from './routes/runs.ts';
@@ -39,6 +40,7 @@ export function createApp(deps: AppDeps): Hono {
   app.route('/api/v1', agentFieldRoutes(deps));
   app.route('/api/v1', executionRoutes(deps));
   app.route('/api/v1', eventRoutes(deps));
+  app.route('/api/v1', restartRoutes(deps));
   app.route('/api/v1', runTreeRoutes(deps));
   app.route('/api/v1', runCancelRoutes(deps));
   app.route('/api/v1', runRoutes(deps));

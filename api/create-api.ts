@@ -9,6 +9,7 @@ import type { NodeRegistry } from '../nodes/registry.ts';
 import { createExecutions } from './executions.ts';
 import { createHistories } from './histories.ts';
 import { createNodes } from './nodes.ts';
+import { createReuse } from './reuse.ts';
 import { createRuns } from './runs.ts';
 import type { UpgradeHandler } from './server.ts';
 import { createSteerSocket } from './steer-socket.ts';
@@ -43,11 +44,14 @@ export function createApi(
     watchers,
     patienceMs: policy.agent.patienceMs ?? 0,
   });
+  const runs = createRuns({ client, taskQueue, histories, executions });
   const deps = {
     client,
     taskQueue,
     executions,
-    runs: createRuns({ client, taskQueue, histories, executions }),
+    runs,
+    reuse: createReuse({ runs, histories, executions, converter: client.options.loadedDataConverter }),
+    histories,
     agentNodes: createDirectory(configuredNodes, registry),
     configuredNodes,
     nodes: createNodes(client, taskQueue, registry),

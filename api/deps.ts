@@ -5,6 +5,8 @@ import type { Sealer } from '../common/sealing.ts';
 import type { ExecutionPolicy } from '../workflows/contract.ts';
 import type { ApiLimits } from './config.ts';
 import type { Nodes } from './nodes.ts';
+import type { Histories } from './histories.ts';
+import type { Reuse } from './reuse.ts';
 import type { Runs } from './runs.ts';
 import type { StreamSlots } from './stream-slots.ts';
 import type { Executions } from './executions.ts';
@@ -15,6 +17,8 @@ export interface AppDeps {
   taskQueue: string;
   executions: Executions;
   runs: Runs;
+  reuse: Reuse;
+  histories: Histories;
   /** All of them; `configuredNodes`: those that an operator has written down. */
   agentNodes: AgentNodeDirectory;
   configuredNodes: AgentNodeDirectory;

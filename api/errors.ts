@@ -23,6 +23,7 @@ const STATUS_OF = {
   conflicting_callback: 409,
   execution_finished: 409,
   execution_not_finished: 409,
+  no_checkpoint: 409,
   no_webhook: 409,
   run_cancelled: 409,
   run_webhook_registered: 409,

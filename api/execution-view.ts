@@ -65,6 +65,8 @@ export function executionView(state: ReadState, { details, estimate }: Surroundi
     open_messages: openMessages(state.messages).length,
     ...endView(outcome),
     ...(outcome && outcome.status !== 'succeeded' && { checkpoint: state.checkpoint ?? null }),
+    ...(state.restartOf && { restart_of: restartView(state.restartOf) }),
+    ...(state.reusedFrom !== undefined && { reused_from: state.reusedFrom }),
     webhook_registered: state.webhook !== undefined,
     webhook_events: state.webhookEvents.map(attemptView),
     sequence: state.sequence,
@@ -91,6 +93,10 @@ export function endView(outcome: Outcome | undefined) {
     error_category: failure?.category ?? null,
     ...(failure && { partial_result: failure.partialResult ?? null }),
   };
+}
+
+function restartView({ executionId, runId, reason }: NonNullable<ExecutionState['restartOf']>) {
+  return { execution_id: executionId, run_id: runId, reason: reason ?? null };
 }
 
 /** What an agent waits to be told. */

@@ -3,6 +3,7 @@ import { cancelQuery } from './routes/executions.ts';
 import { runListQuery, runTreeQuery } from './routes/run-tree.ts';
 import { runEventsQuery } from './routes/runs.ts';
 import { runCancelAnswer, runList, runTree } from './run-schemas.ts';
+import { restartAnswer, restartList, restartRequest } from './restart-schemas.ts';
 import { problemDetails, runLogPage } from './schemas.ts';
 import { cancelRequest } from './steering-schemas.ts';
 
@@ -12,7 +13,7 @@ const CANCEL_RUN = {
   query: cancelQuery,
 } as const;
 
-/** Executions that share a run id. */
+/** Executions that share a run id, and those that are another one again. */
 export const RUN_ROUTES: Route[] = [
   {
     method: 'get',
@@ -54,5 +55,22 @@ export const RUN_ROUTES: Route[] = [
       200: { description: 'What was done', body: runCancelAnswer },
       202: { description: 'It is durable; no worker has taken it up yet', body: runCancelAnswer },
     },
+  },
+  {
+    method: 'post',
+    path: '/api/v1/executions/{id}/restart',
+    summary: 'The same again as a new execution, with this input or another one, from its start or its checkpoint',
+    request: restartRequest,
+    headers: ['Idempotency-Key'],
+    answers: {
+      202: { description: 'Accepted', body: restartAnswer, headers: ['Location', 'Retry-After'] },
+      409: { description: 'It has not ended, or left no checkpoint', body: problemDetails },
+    },
+  },
+  {
+    method: 'get',
+    path: '/api/v1/executions/{id}/restarts',
+    summary: 'The executions that are this one again',
+    answers: { 200: { description: 'All, in the order in which they were asked for', body: restartList } },
   },
 ];

@@ -20,6 +20,7 @@ import {
   cancelRunId,
   cancelRunSignal,
   memberSignal,
+  restartsId,
   rootOfRunId,
   ROSTER_WORKFLOW,
   rosterId,
@@ -49,6 +50,10 @@ export interface Runs {
    * `run_cancelled` where nobody may join any more.
    */
   join: (runId: string, member: RunMember) => Promise<void>;
+  /** Writes down which execution is another one again, before its start. */
+  linkRestart: (of: Pick<ReadState, 'executionId' | 'runId'>, restartId: string) => Promise<void>;
+  /** Those that are this execution again, in the order in which they were asked for. */
+  restartsOf: (executionId: string) => Promise<ReadState[]>;
   /** Throws `run_not_found`. */
   find: (runId: string) => Promise<Run>;
   /** What became of the webhook for its end; undefined where nobody asked for one. */
@@ -90,8 +95,7 @@ export function createRuns({ client, taskQueue, histories, executions }: RunsDep
   const call = <T>(fn: () => Promise<T>) => connection.withDeadline(Date.now() + CALL_DEADLINE_MS, fn);
   const { loadedDataConverter } = client.options;
 
-  async function join(runId: string, member: RunMember): Promise<void> {
-    const workflowId = rosterId(runId, taskQueue);
+  async function enter(workflowId: string, runId: string, member: RunMember): Promise<void> {
     for (let tries = 0; tries < JOIN_TRIES; tries++) {
       try {
         await call(() => client.workflow.getHandle(workflowId).signal(memberSignal, member));
@@ -222,7 +226,15 @@ export function createRuns({ client, taskQueue, histories, executions }: RunsDep
   }
 
   return {
-    join,
+    join: (runId, member) => enter(rosterId(runId, taskQueue), runId, member),
+    linkRestart: ({ executionId, runId }, restartId) =>
+      enter(restartsId(executionId, taskQueue), runId, { executionId: restartId }),
+    restartsOf: async (executionId) => {
+      const workflowId = restartsId(executionId, taskQueue);
+      const roster = await readRoster(histories.readPage, loadedDataConverter, workflowId);
+      const states = await mapLimited(roster?.members ?? [], PARALLEL_READS, (one) => executions.find(one.executionId));
+      return states.filter((state) => state !== undefined);
+    },
     find,
     tellEnd,
     webhookOf: (runId) => readRunWebhook(histories.readPage, loadedDataConverter, runEndId(runId, taskQueue)),

@@ -225,6 +225,11 @@ export const execution = z
     error: z.string().nullable(),
     error_details: json,
     error_category: z.string().nullable(),
+    restart_of: z
+      .object({ execution_id: executionId, run_id: z.string(), reason: z.string().nullable() })
+      .optional()
+      .meta({ description: 'It is that execution again' }),
+    reused_from: z.string().optional().meta({ description: 'The execution whose result it has: no agent was called' }),
     webhook_registered: z.boolean(),
     webhook_events: z.array(webhookEvent),
     sequence: z.int().meta({ description: 'Number of the newest entry in the log of this execution' }),

@@ -91,8 +91,25 @@ export interface ExecuteTargetInput extends ExecutionContext {
   /** Keyed hash of the request, present when it came with an `Idempotency-Key`. */
   requestMac?: string;
   policy: ExecutionPolicy;
+  /** Present where it is another execution again. */
+  restartOf?: RestartOf;
+  /** Present where the result is that of another execution: the agent is not called. */
+  reused?: { executionId: string; result: Json };
   /** Present where this Temporal run carries on from another, whose history had become long. */
   carried?: CarriedExecution;
+}
+
+export interface RestartOf {
+  executionId: string;
+  runId: string;
+  reason?: string;
+  /** What its agent had put by, where it goes on from there. */
+  checkpoint?: Json;
+  /** Calls of this execution's run have the results of the same calls in the other one's, where those succeeded. */
+  reuse?: {
+    /** Only of those that had ended by then, ISO 8601. */
+    before?: string;
+  };
 }
 
 /** An execution between two of its Temporal runs. */

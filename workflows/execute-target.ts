@@ -27,7 +27,9 @@ export async function executeTarget(input: ExecuteTargetInput): Promise<Outcome>
   // From here on the workflow stays open although the execution is over: lists must know.
   const run = beginRun(input, publishOutcome);
   const { state } = run;
-  const ending = await runToEnd(run, (notice) => void tellAgent(state, notice));
+  const ending = input.reused
+    ? { status: 'succeeded' as const, result: input.reused.result }
+    : await runToEnd(run, (notice) => void tellAgent(state, notice));
   const mayBeWorking = mayAgentBeWorking(run);
   const outcome = outcomeOf(state, ending, now());
   append(state, { kind: 'outcome', outcome });

@@ -30,9 +30,26 @@ export function runIdOfRoot(executionId: string): string {
   return executionId.replace(/^exec_/, 'run_');
 }
 
+/**
+ * The same where calls of the run reuse results of another one: who reads the id knows where to look, and nobody else
+ * has to.
+ */
+export function runIdOfRerun(executionId: string): string {
+  return executionId.replace(/^exec_/, 'rerun_');
+}
+
+export function isRerun(runId: string): boolean {
+  return runId.startsWith('rerun_');
+}
+
 /** The execution that a run id was made of; a client's own run id may look the same. */
 export function rootOfRunId(runId: string): string | undefined {
-  return /^run_[0-9a-f]{32}$/.test(runId) ? runId.replace('run_', 'exec_') : undefined;
+  return /^(re)?run_[0-9a-f]{32}$/.test(runId) ? runId.replace(/^(re)?run_/, 'exec_') : undefined;
+}
+
+/** The workflow id of the roster of those that are an execution again. */
+export function restartsId(executionId: string, taskQueue: string): string {
+  return runWorkflowId('restarts', executionId, taskQueue);
 }
 
 /** An execution that has joined a run. It may not have been started yet, and if somebody died then, never is. */

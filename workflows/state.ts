@@ -2,7 +2,7 @@
  * The one reducer. The workflow folds what it does through it, the API folds the workflow's history through it,
  * so the `state` query, polls, sync answers and webhooks cannot disagree.
  */
-import type { AgentCall, ExecuteTargetInput, ExecutionContext, Holder, SealedWebhook } from './contract.ts';
+import type { AgentCall, ExecuteTargetInput, ExecutionContext, Holder, RestartOf, SealedWebhook } from './contract.ts';
 import { isTerminal } from './execution.ts';
 import type {
   AgentCallback,
@@ -69,6 +69,10 @@ export interface ExecutionState extends ExecutionContext {
   /** Results that the agent has stored, the newest last. */
   steps?: KeptStep[];
   outcome?: Outcome;
+  /** Another execution of which this is one again. */
+  restartOf?: Omit<RestartOf, 'checkpoint'>;
+  /** The execution that has the result from its agent. */
+  reusedFrom?: string;
   webhook?: SealedWebhook;
   webhookEvents: WebhookAttempt[];
   /** Number of the newest log entry; every visible change has one. */
@@ -111,7 +115,8 @@ const MAX_LOST_INSTANCES = 20;
 export type OnNumbered = (sequence: number, entry: LogEntry) => void;
 
 export function initialState(executionId: string, input: ExecuteTargetInput): ExecutionState {
-  const { target, runId, parentExecutionId, sessionId, actorId, createdAt, webhook, requestMac } = input;
+  const { target, runId, parentExecutionId, sessionId, actorId, createdAt, webhook, requestMac, reused } = input;
+  const { checkpoint, ...restartOf } = input.restartOf ?? {};
   return {
     executionId,
     target,
@@ -121,6 +126,9 @@ export function initialState(executionId: string, input: ExecuteTargetInput): Ex
     ...(actorId !== undefined && { actorId }),
     createdAt,
     status: 'queued',
+    ...(input.restartOf && { restartOf: restartOf as RestartOf }),
+    ...(checkpoint !== undefined && { checkpoint }),
+    ...(reused && { reusedFrom: reused.executionId }),
     ...(webhook && { webhook }),
     ...(requestMac !== undefined && { requestMac }),
     webhookEvents: [],

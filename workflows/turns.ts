@@ -180,7 +180,8 @@ function beginAgentCall(run: Run, { answer, attemptsBefore, handedOverFrom }: Ca
   const { executionId, target, runId, parentExecutionId, sessionId, actorId, checkpoint } = state;
   const { attemptTimeoutMs } = input.policy.agent;
   // What it had put by when the call before came to nothing it gets back.
-  const goesOn = answer !== undefined || (attemptsBefore > 0 && checkpoint !== undefined);
+  const isRestarted = input.restartOf?.checkpoint !== undefined;
+  const goesOn = answer !== undefined || isRestarted || (attemptsBefore > 0 && checkpoint !== undefined);
   const continuation: Continuation | undefined = goesOn
     ? {
         turn: turnOf(state),

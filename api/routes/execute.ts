@@ -83,6 +83,7 @@ export function executeRoutes(deps: AppDeps): Hono {
     const mayTakeMs = Math.min(capMs ?? Infinity, request.timeout_ms ?? Infinity);
     const fingerprint = () => canonicalJson([target, request]);
     const { isJoining, ...context } = executionContext(c, executionId);
+    const reused = isJoining ? await deps.reuse.find(context.runId, target, request) : undefined;
     const input: ExecuteTargetInput = {
       target,
       input: request.input as JsonObject,
@@ -95,6 +96,7 @@ export function executeRoutes(deps: AppDeps): Hono {
       policy: policyFor(node, deps.policy),
     };
     refuseIfTooLarge(input);
+    if (reused && isInSize({ ...input, reused })) input.reused = reused;
     const { run_webhook } = request;
     if (run_webhook) {
       const webhook = sealWebhook(deps, runSubject(context.runId), run_webhook);
@@ -104,20 +106,10 @@ export function executeRoutes(deps: AppDeps): Hono {
     const isKnown = async () => key !== undefined && (await deps.executions.find(executionId)) !== undefined;
     const started = isJoining ? await startInRun(deps, { executionId, ...context }, { start, isKnown }) : await start();
     const isReplay = started === 'existing';
-    const state = isReplay ? await replay(c, executionId, fingerprint()) : initialState(executionId, input);
+    const state = isReplay ? await replayOf(deps, c, executionId, fingerprint()) : initialState(executionId, input);
     c.header('X-Execution-ID', state.executionId);
     c.header('X-Run-ID', state.runId);
     return { state, isReplay, ...(mayTakeMs !== Infinity && { timeoutMs: mayTakeMs }) };
-  }
-
-  async function replay(c: Context, executionId: string, fingerprint: string): Promise<ExecutionState> {
-    const state = await deps.executions.get(executionId);
-    if (state.requestMac === undefined || !deps.sealer.verifyMac(fingerprint, state.requestMac))
-      throw new ApiError('idempotency_key_reused', 'this Idempotency-Key was used with another request', {
-        executionId,
-      });
-    c.header('Idempotency-Replayed', 'true');
-    return state;
   }
 
   async function answerWithin(
@@ -191,7 +183,10 @@ function accepted(c: Context, state: ExecutionState): Response {
   return c.json(acceptedView(state), 202);
 }
 
-async function resolveTarget({ agentNodes }: AppDeps, text: string): Promise<{ node: AgentNode; target: Target }> {
+export async function resolveTarget(
+  { agentNodes }: AppDeps,
+  text: string,
+): Promise<{ node: AgentNode; target: Target }> {
   const [nodeName = '', targetName = '', ...more] = text.split('.');
   if (more.length > 0 || !NAME.test(nodeName) || !NAME.test(targetName))
     throw new ApiError('invalid_target', "invalid target: target must be in format 'node_id.reasoner_name'");
@@ -206,16 +201,36 @@ async function resolveTarget({ agentNodes }: AppDeps, text: string): Promise<{ n
   throw new ApiError('target_not_found', `target '${targetName}' not found on agent '${nodeName}'; it has: ${names}`);
 }
 
+/** What the same Idempotency-Key has begun before. Throws `idempotency_key_reused` where that was another request. */
+export async function replayOf(
+  { executions, sealer }: AppDeps,
+  c: Context,
+  executionId: string,
+  fingerprint: string,
+): Promise<ExecutionState> {
+  const state = await executions.get(executionId);
+  if (state.requestMac === undefined || !sealer.verifyMac(fingerprint, state.requestMac))
+    throw new ApiError('idempotency_key_reused', 'this Idempotency-Key was used with another request', {
+      executionId,
+    });
+  c.header('Idempotency-Replayed', 'true');
+  return state;
+}
+
 /** Written out again a body may be longer than it came (1e20 has four characters): what counts is what is stored. */
-function refuseIfTooLarge(input: ExecuteTargetInput): void {
-  if (Buffer.byteLength(JSON.stringify(input)) > MAX_PAYLOAD_BYTES)
+export function refuseIfTooLarge(input: ExecuteTargetInput): void {
+  if (!isInSize(input))
     throw new ApiError(
       'body_too_large',
       `written out as plain JSON the request is larger than ${MAX_PAYLOAD_BYTES} bytes`,
     );
 }
 
-function sealWebhook(
+function isInSize(input: ExecuteTargetInput): boolean {
+  return Buffer.byteLength(JSON.stringify(input)) <= MAX_PAYLOAD_BYTES;
+}
+
+export function sealWebhook(
   { sealer }: AppDeps,
   subject: string,
   webhook: NonNullable<ExecuteRequest['webhook']>,
@@ -223,7 +238,7 @@ function sealWebhook(
   return { origin: new URL(webhook.url).origin, sealed: sealer.seal(subject, JSON.stringify(webhook)) };
 }
 
-function policyFor(node: AgentNode, policy: ExecutionPolicy): ExecutionPolicy {
+export function policyFor(node: AgentNode, policy: ExecutionPolicy): ExecutionPolicy {
   const agent = {
     ...policy.agent,
     ...node.retry,

@@ -237,6 +237,35 @@ export const SHAPES: Shape[] = [
       return closed(brief, id);
     },
   },
+  {
+    name: 'reused',
+    events: 5,
+    run: async ({ system, accepting }) => {
+      const id = await start(system, 'accepting.x', {});
+      const { run_id: run } = (await system.get(`/api/v1/executions/${id}`)).body;
+      const headers = { 'x-run-id': run, 'x-parent-execution-id': id };
+      await system.post('/api/v1/execute/prompt.x', { input: { a: 1 } }, headers);
+      await accepting.report(id, { status: 'failed', error: 'shape' });
+      await closed(system, id);
+      const { body: again } = await system.post(`/api/v1/executions/${id}/restart`, { reuse: 'succeeded' });
+      const inRerun = { 'x-run-id': again.run_id, 'x-parent-execution-id': again.execution_id };
+      const { body } = await system.post('/api/v1/execute/prompt.x', { input: { a: 1 } }, inRerun);
+      return closed(system, body.execution_id as string);
+    },
+  },
+  {
+    name: 'restarted-from-checkpoint',
+    run: async ({ system, accepting }) => {
+      const id = await start(system, 'accepting.x', {});
+      await accepting.waitFor(1, isCallOf(id));
+      await system.post(`/api/v1/executions/${id}/events`, { type: 'checkpoint', data: { page: 6 } });
+      await accepting.report(id, { status: 'failed', error: 'shape' });
+      await closed(system, id);
+      const { body: again } = await system.post(`/api/v1/executions/${id}/restart`, { from: 'checkpoint' });
+      await accepting.report(again.execution_id, { status: 'succeeded' });
+      return closed(system, again.execution_id as string);
+    },
+  },
 ];
 
 async function until(system: System, id: string, isSo: (view: Body) => boolean): Promise<void> {
