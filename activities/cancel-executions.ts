@@ -2,6 +2,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { mapLimited } from '../common/map-limited.ts';
 import { isNotFound } from '../common/temporal-errors.ts';
+import { isShut, ROSTER_DELAY } from '../runs/enter-roster.ts';
 import { placesOf } from '../runs/tree.ts';
 import { cancelRequestSignal, stateQuery } from '../workflows/contract.ts';
 import type { CancelRequest } from '../workflows/execution.ts';
@@ -13,8 +14,6 @@ const PARALLEL_CANCELS = 20;
 /** After so many attempts what could not be cancelled is told as it is. */
 const MAX_ATTEMPTS = 5;
 const QUERY_DEADLINE_MS = 5_000;
-/** Of the roster of a run that had none: it only has to last until it is shut. */
-const ROSTER_DELAY = '7 days';
 
 export const cancelExecutions: RunActivities['cancelExecutions'] = async (cancelling) => {
   const { client, info, heartbeat } = Context.current();
@@ -69,15 +68,6 @@ async function shut(client: Client, workflowId: string, runId: string): Promise<
       workflowIdConflictPolicy: 'USE_EXISTING',
     });
   }
-}
-
-async function isShut(client: Client, workflowId: string, runId: string): Promise<boolean> {
-  const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
-    namespace: client.options.namespace,
-    execution: { workflowId, runId },
-    maximumPageSize: 1,
-  });
-  return history?.events?.[0]?.workflowExecutionTerminatedEventAttributes?.reason === RUN_CANCELLED;
 }
 
 /** @returns undefined where it was never started, or not yet */

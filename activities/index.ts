@@ -2,6 +2,7 @@ import { Agent } from 'undici';
 import type { Dispatcher } from 'undici';
 import type { AgentNodeDirectory } from '../common/agent-nodes.ts';
 import type { Sealer } from '../common/sealing.ts';
+import type { BatchActivities } from '../workflows/batch-contract.ts';
 import type { Activities } from '../workflows/contract.ts';
 import type { NodeActivities } from '../workflows/node-contract.ts';
 import type { RunActivities } from '../workflows/run-contract.ts';
@@ -9,6 +10,7 @@ import { awaitRunEnd } from './await-run-end.ts';
 import { cancelExecutions } from './cancel-executions.ts';
 import { createCallAgent } from './call-agent.ts';
 import type { CallAgentDeps } from './call-agent.ts';
+import { drainBatch } from './drain-batch.ts';
 import { createDeliverWebhook } from './deliver-webhook.ts';
 import { createNodeActivities } from './node-lease.ts';
 import { createTellAgentCancelled } from './tell-agent-cancelled.ts';
@@ -21,13 +23,14 @@ export interface ActivityDeps extends Omit<CallAgentDeps, 'http'> {
   webhookHttp: Dispatcher;
 }
 
-export function createActivities(deps: ActivityDeps): Activities & NodeActivities & RunActivities {
+export function createActivities(deps: ActivityDeps): Activities & NodeActivities & RunActivities & BatchActivities {
   const { agentNodes, sealer, agentHttp, webhookHttp } = deps;
   return {
     ...createCallAgent({ ...deps, http: agentHttp }),
     deliverWebhook: createDeliverWebhook({ sealer, http: webhookHttp }),
     ...createNodeActivities(agentNodes),
     awaitRunEnd,
+    drainBatch,
     cancelExecutions,
     tellAgentCancelled: createTellAgentCancelled({ agentNodes, http: agentHttp }),
   };

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { ExecutionDelivery, RunDelivery, WebhookDelivery } from '../workflows/contract.ts';
+import { batchSubject } from '../workflows/batch-contract.ts';
+import type { BatchDelivery, ExecutionDelivery, RunDelivery, WebhookDelivery } from '../workflows/contract.ts';
 import { runSubject } from '../workflows/run-contract.ts';
 import { formatTarget } from '../workflows/execution.ts';
 import type { TerminalStatus } from '../workflows/execution.ts';
@@ -20,6 +21,7 @@ export function eventOf(status: TerminalStatus): WebhookEvent {
 
 /** The body of a webhook: a function of what is in history alone, so every attempt sends the same bytes. */
 export function webhookPayload(delivery: WebhookDelivery): string {
+  if ('batch' in delivery) return batchPayload(delivery);
   return 'run' in delivery ? runPayload(delivery) : executionPayload(delivery);
 }
 
@@ -65,14 +67,30 @@ function runPayload({ runId, run }: RunDelivery): string {
   });
 }
 
-/** What a webhook is about, and sealed for: an execution, or a run. */
+function batchPayload({ runId, batch }: BatchDelivery): string {
+  return JSON.stringify({
+    event: 'batch.completed',
+    batch_id: runId,
+    run_id: runId,
+    workflow_id: runId,
+    status: batch.isCancelled ? 'cancelled' : 'completed',
+    total: batch.total,
+    counts: { ...batch.counts, not_started: batch.notStarted },
+    completed_at: batch.completedAt,
+    timestamp: batch.completedAt,
+  });
+}
+
+/** What a webhook is about, and sealed for: an execution, a run, or a batch. */
 export function subjectOf(delivery: WebhookDelivery): string {
+  if ('batch' in delivery) return batchSubject(delivery.runId);
   return 'run' in delivery ? runSubject(delivery.runId) : delivery.executionId;
 }
 
-/** `webhook-id`: one per execution or run, the same for every attempt and every redelivery. */
+/** `webhook-id`: one per execution, run or batch, the same for every attempt and every redelivery. */
 export function webhookId(subject: string): string {
+  const [kind = '', id] = subject.split(' ');
+  if (id === undefined) return `dlv_${subject.replace(/^exec_/, '')}`;
   // The run ids of clients may have any characters.
-  if (!subject.startsWith('exec_')) return `dlv_run_${createHash('sha256').update(subject).digest('hex').slice(0, 32)}`;
-  return `dlv_${subject.replace(/^exec_/, '')}`;
+  return `dlv_${kind}_${createHash('sha256').update(subject).digest('hex').slice(0, 32)}`;
 }

@@ -7,6 +7,7 @@ import { openApiDocument } from './openapi.ts';
 import { requestLog } from './request-log.ts';
 import { agentFieldRoutes } from './routes/agentfield.ts';
 import { discoveryRoutes } from './routes/discovery.ts';
+import { batchRoutes } from './routes/batches.ts';
 import { eventRoutes } from './routes/events.ts';
 import { executeRoutes } from './routes/execute.ts';
 import { executionRoutes } from './routes/executions.ts';
@@ -38,6 +39,7 @@ export function createApp(deps: AppDeps): Hono {
   app.route('/api/v1', executeRoutes(deps));
   // Before what takes any id: a note is no execution.
   app.route('/api/v1', agentFieldRoutes(deps));
+  app.route('/api/v1', batchRoutes(deps));
   app.route('/api/v1', executionRoutes(deps));
   app.route('/api/v1', eventRoutes(deps));
   app.route('/api/v1', restartRoutes(deps));

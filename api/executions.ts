@@ -1,6 +1,7 @@
 import { QueryRejectedError } from '@temporalio/client';
 import type { Client, WorkflowClient } from '@temporalio/client';
-import { cancelRequestSignal, SEARCH_ATTRIBUTES, stateQuery } from '../workflows/contract.ts';
+import { executionStart } from '../common/execution-start.ts';
+import { cancelRequestSignal, stateQuery } from '../workflows/contract.ts';
 import type { ExecuteTargetInput, ExecutionPolicy } from '../workflows/contract.ts';
 import type { executeTarget } from '../workflows/execute-target.ts';
 import type { redeliverWebhook } from '../workflows/redeliver-webhook.ts';
@@ -68,8 +69,6 @@ export interface ExecutionsDeps {
 /** Every redelivery carries the attempts of all before: past this no further one is begun. */
 const MAX_WEBHOOK_ATTEMPTS = 100;
 const CALL_DEADLINE_MS = 5_000;
-/** Temporal takes no more. */
-const MAX_TASK_TIMEOUT_MS = 120_000;
 const VISIBILITY_DEADLINE_MS = 10_000;
 const DESCRIBE_DEADLINE_MS = 2_000;
 const QUERY_DEADLINE_MS = 10_000;
@@ -135,23 +134,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
 
     start: async (executionId, input) => {
       try {
-        await startWorkflow<typeof executeTarget>('executeTarget', {
-          workflowId: executionId,
-          taskQueue,
-          args: [input],
-          workflowIdReusePolicy: 'REJECT_DUPLICATE',
-          workflowIdConflictPolicy: 'FAIL',
-          // The first agent call is made within a workflow task: a dead worker must be noticed as soon as in any other.
-          workflowTaskTimeout: Math.min(input.policy.agent.heartbeatTimeoutMs, MAX_TASK_TIMEOUT_MS),
-          typedSearchAttributes: [
-            { key: SEARCH_ATTRIBUTES.target, value: formatTarget(input.target) },
-            { key: SEARCH_ATTRIBUTES.runId, value: input.runId },
-            ...(input.parentExecutionId === undefined
-              ? []
-              : [{ key: SEARCH_ATTRIBUTES.parentExecutionId, value: input.parentExecutionId }]),
-          ],
-          staticSummary: formatTarget(input.target),
-        });
+        await startWorkflow<typeof executeTarget>('executeTarget', executionStart(executionId, input, taskQueue));
         return 'started';
       } catch (err) {
         if (err instanceof WorkflowExecutionAlreadyStartedError) return 'existing';

@@ -14,6 +14,21 @@ export function executionIdOfKey(idempotencyKey: string): string {
   return `exec_${createHash('sha256').update(`idempotency key ${idempotencyKey}`).digest('hex').slice(0, 32)}`;
 }
 
+/** Of a batch; the same key names the same one. */
+export function batchIdOf(idempotencyKey: string | undefined): string {
+  if (idempotencyKey === undefined) return `batch_${randomBytes(16).toString('hex')}`;
+  return `batch_${createHash('sha256').update(`batch key ${idempotencyKey}`).digest('hex').slice(0, 32)}`;
+}
+
+/** Made of the batch, so that whoever starts an item again starts the same execution. */
+export function executionIdOfItem(batchId: string, index: number): string {
+  return `exec_${createHash('sha256').update(`item ${index} of ${batchId}`).digest('hex').slice(0, 32)}`;
+}
+
+export function isBatchId(text: string): boolean {
+  return /^batch_[0-9a-f]{32}$/.test(text);
+}
+
 export function isExecutionId(text: string): boolean {
   return EXECUTION_ID.test(text);
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { AGENTFIELD_ROUTES, NODE_ROUTES, STEP_ROUTES } from './openapi-node-routes.ts';
+import { BATCH_ROUTES } from './openapi-batch-routes.ts';
 import { RUN_ROUTES } from './openapi-run-routes.ts';
 import { eventsQuery } from './routes/events.ts';
 import { callbackQuery, cancelQuery, listQuery, waitQuery } from './routes/executions.ts';
@@ -220,6 +221,7 @@ export const ROUTES: Route[] = [
   ...NODE_ROUTES,
   ...AGENTFIELD_ROUTES,
   ...RUN_ROUTES,
+  ...BATCH_ROUTES,
   {
     method: 'get',
     path: '/health',

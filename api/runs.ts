@@ -5,10 +5,10 @@ import { mapLimited } from '../common/map-limited.ts';
 import {
   isAborted,
   isLimitOfSignals,
-  isNotFound,
   isOutage,
   WorkflowExecutionAlreadyStartedError,
 } from '../common/temporal-errors.ts';
+import { enterRoster } from '../runs/enter-roster.ts';
 import { readRoster } from '../runs/roster.ts';
 import { placesOf } from '../runs/tree.ts';
 import type { TreePlace } from '../runs/tree.ts';
@@ -19,12 +19,9 @@ import {
   ASKED_BY_MEMO,
   cancelRunId,
   cancelRunSignal,
-  memberSignal,
   restartsId,
   rootOfRunId,
-  ROSTER_WORKFLOW,
   rosterId,
-  RUN_CANCELLED,
   runEndId,
 } from '../workflows/run-contract.ts';
 import type {
@@ -33,7 +30,6 @@ import type {
   RunEndInput,
   RunCancelRequest,
   RunMember,
-  RunRoster,
 } from '../workflows/run-contract.ts';
 import { ApiError } from './errors.ts';
 import type { Executions } from './executions.ts';
@@ -50,14 +46,19 @@ export interface Runs {
    * `run_cancelled` where nobody may join any more.
    */
   join: (runId: string, member: RunMember) => Promise<void>;
+  /** A call of Temporal, with a deadline. */
+  call: <T>(fn: () => Promise<T>) => Promise<T>;
   /** Writes down which execution is another one again, before its start. */
   linkRestart: (of: Pick<ReadState, 'executionId' | 'runId'>, restartId: string) => Promise<void>;
   /** Those that are this execution again, in the order in which they were asked for. */
   restartsOf: (executionId: string) => Promise<ReadState[]>;
   /** Throws `run_not_found`. */
   find: (runId: string) => Promise<Run>;
-  /** What became of the webhook for its end; undefined where nobody asked for one. */
-  webhookOf: (runId: string) => Promise<RunWebhook | undefined>;
+  /**
+   * What became of the webhook for its end; undefined where nobody asked for one.
+   * @param workflowId of what tells, where it is not the run's own
+   */
+  webhookOf: (runId: string, workflowId?: string) => Promise<RunWebhook | undefined>;
   /** Resolves once it is durable that the end of the run will be told. Throws `run_webhook_registered`. */
   tellEnd: (end: Pick<RunEndInput, 'runId' | 'executionId' | 'webhook' | 'policy'>) => Promise<void>;
   /**
@@ -66,7 +67,7 @@ export interface Runs {
    */
   cancel: (runId: string, request: CancelRequest) => Promise<CancelledNode[] | undefined>;
   /** What is known of some members, in their order; undefined where one was never started, or not yet. */
-  read: (places: readonly TreePlace[]) => Promise<(ReadState | undefined)[]>;
+  read: (members: readonly Pick<RunMember, 'executionId'>[]) => Promise<(ReadState | undefined)[]>;
 }
 
 export interface Run {
@@ -75,9 +76,6 @@ export interface Run {
   isShut: boolean;
 }
 
-/** When the first task of a roster comes, which ends it. */
-const ROSTER_DELAY = '7 days';
-const JOIN_TRIES = 3;
 const CALL_DEADLINE_MS = 5_000;
 /** How long who cancels waits to be told what was done. */
 const REPORT_WAIT_MS = 15_000;
@@ -92,55 +90,16 @@ export interface RunsDeps {
 
 export function createRuns({ client, taskQueue, histories, executions }: RunsDeps): Runs {
   const { connection } = client as Client & { connection: Connection };
-  const call = <T>(fn: () => Promise<T>) => connection.withDeadline(Date.now() + CALL_DEADLINE_MS, fn);
+  const call: Runs['call'] = <T>(fn: () => Promise<T>) => connection.withDeadline(Date.now() + CALL_DEADLINE_MS, fn);
   const { loadedDataConverter } = client.options;
 
   async function enter(workflowId: string, runId: string, member: RunMember): Promise<void> {
-    for (let tries = 0; tries < JOIN_TRIES; tries++) {
-      try {
-        await call(() => client.workflow.getHandle(workflowId).signal(memberSignal, member));
-        return;
-      } catch (err) {
-        if (isLimitOfSignals(err)) throw runIsFull();
-        if (!isNotFound(err)) throw err;
-      }
-      const previousRunId = await lastRoster(workflowId);
-      try {
-        await call(() =>
-          // A delayed start has no task, and neither have the signals that come until then.
-          client.workflow.signalWithStart<RunRoster, [RunMember]>(ROSTER_WORKFLOW, {
-            workflowId,
-            taskQueue,
-            args: [{ runId, ...(previousRunId !== undefined && { previousRunId }) }],
-            startDelay: ROSTER_DELAY,
-            signal: memberSignal,
-            signalArgs: [member],
-            workflowIdReusePolicy: previousRunId === undefined ? 'REJECT_DUPLICATE' : 'ALLOW_DUPLICATE',
-            staticSummary: `executions of ${runId}`,
-          }),
-        );
-        return;
-      } catch (err) {
-        // Somebody else began one, and it was shut at once.
-        if (!(err instanceof WorkflowExecutionAlreadyStartedError)) throw err;
-      }
+    try {
+      if (await enterRoster({ client, taskQueue, workflowId, runId }, member, call)) return;
+    } catch (err) {
+      throw isLimitOfSignals(err) ? runIsFull() : err;
     }
     throw runCancelled();
-  }
-
-  /** The Temporal run of the roster that is over; undefined where there was none. Throws `run_cancelled`. */
-  async function lastRoster(workflowId: string): Promise<string | undefined> {
-    try {
-      const { runId, status } = await call(() => client.workflow.getHandle(workflowId).describe());
-      if (status.name !== 'TERMINATED') return runId;
-      const { events } = await histories.readPage(workflowId, new Uint8Array(), { filter: 'close', runId });
-      const [close] = events;
-      if (close?.workflowExecutionTerminatedEventAttributes?.reason === RUN_CANCELLED) throw runCancelled();
-      return runId;
-    } catch (err) {
-      if (isNotFound(err)) return undefined;
-      throw err;
-    }
   }
 
   async function find(runId: string): Promise<Run> {
@@ -236,10 +195,12 @@ export function createRuns({ client, taskQueue, histories, executions }: RunsDep
       return states.filter((state) => state !== undefined);
     },
     find,
+    call,
     tellEnd,
-    webhookOf: (runId) => readRunWebhook(histories.readPage, loadedDataConverter, runEndId(runId, taskQueue)),
+    webhookOf: (runId, workflowId = runEndId(runId, taskQueue)) =>
+      readRunWebhook(histories.readPage, loadedDataConverter, workflowId),
     cancel,
-    read: (places) => mapLimited(places, PARALLEL_READS, ({ executionId }) => executions.find(executionId)),
+    read: (members) => mapLimited(members, PARALLEL_READS, ({ executionId }) => executions.find(executionId)),
   };
 }
 

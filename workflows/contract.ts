@@ -22,6 +22,7 @@ import type {
   WaitRequest,
   WebhookAttempt,
 } from './execution.ts';
+import type { BatchSummary } from './batch-contract.ts';
 import type { RunSummary } from './run-contract.ts';
 import type { ExecutionState } from './state.ts';
 
@@ -235,7 +236,7 @@ export interface CancelNotice {
 }
 
 /** What is told to whoever asked to be told: how an execution ended, or a whole run. */
-export type WebhookDelivery = ExecutionDelivery | RunDelivery;
+export type WebhookDelivery = ExecutionDelivery | RunDelivery | BatchDelivery;
 
 export interface ExecutionDelivery extends DeliverySettings {
   executionId: string;
@@ -245,6 +246,10 @@ export interface ExecutionDelivery extends DeliverySettings {
 
 export interface RunDelivery extends DeliverySettings {
   run: RunSummary;
+}
+
+export interface BatchDelivery extends DeliverySettings {
+  batch: BatchSummary;
 }
 
 export interface DeliverySettings {

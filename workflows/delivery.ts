@@ -1,5 +1,5 @@
 import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
-import type { Activities, ExecutionDelivery, ExecutionPolicy, RunDelivery } from './contract.ts';
+import type { Activities, BatchDelivery, ExecutionDelivery, ExecutionPolicy, RunDelivery } from './contract.ts';
 import { causeOf } from './endings.ts';
 import type { WebhookAttempt } from './execution.ts';
 import { append, interruptedAttempt } from './state.ts';
@@ -24,7 +24,7 @@ type Told<T> = Omit<T, 'maximumAttempts' | 'timeoutMs'>;
 
 /** @param record told how the last attempt went */
 export async function tell(
-  event: Told<ExecutionDelivery> | Told<RunDelivery>,
+  event: Told<ExecutionDelivery> | Told<RunDelivery> | Told<BatchDelivery>,
   policy: ExecutionPolicy['webhook'],
   record: (attempt: WebhookAttempt) => void,
 ): Promise<boolean> {

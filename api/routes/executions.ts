@@ -95,6 +95,7 @@ export function executionRoutes(deps: AppDeps): Hono {
 
   // Any other method: it is no execution of that name.
   app.all('/executions/batch-status', (c) => c.notFound());
+  app.all('/executions/batch', (c) => c.notFound());
 
   app.get('/executions/:id', async (c) => {
     const id = executionIdOf(c);

@@ -10,23 +10,33 @@ import { cancelRequest } from '../steering-schemas.ts';
 import { cancelQuery } from './executions.ts';
 
 /** Cancels whole runs. */
-export function runCancelRoutes({ runs }: AppDeps): Hono {
+export function runCancelRoutes(deps: AppDeps): Hono {
+  const cancel = createRunCancel(deps);
   const app = new Hono();
 
   app.post('/runs/:run_id/cancel', async (c) => {
-    const answer = await cancel(c);
+    const answer = await cancel(c, runIdIn(c));
     return c.json(answer, 202, { Location: answer.links.self });
   });
 
   // AgentField's call is answered when all is done.
   app.post('/workflows/:run_id/cancel-tree', async (c) => {
-    const answer = await cancel(c);
+    const answer = await cancel(c, runIdIn(c));
     return c.json(answer, answer.is_reported ? 200 : 202);
   });
 
-  async function cancel(c: Context) {
-    const runId = c.req.param('run_id') ?? '';
-    if (!RUN_ID.test(runId)) throw runNotFound();
+  return app;
+}
+
+function runIdIn(c: Context): string {
+  const runId = c.req.param('run_id') ?? '';
+  if (!RUN_ID.test(runId)) throw runNotFound();
+  return runId;
+}
+
+/** Reads a request to cancel a run, does it, and tells what was done. */
+export function createRunCancel({ runs }: Pick<AppDeps, 'runs'>) {
+  return async (c: Context, runId: string) => {
     const { terminate } = queryOf(c, cancelQuery);
     const { reason, grace_ms } = await jsonBody(c, cancelRequest, { empty: {} });
     const graceMs = terminate ? 0 : grace_ms;
@@ -48,9 +58,7 @@ export function runCancelRoutes({ runs }: AppDeps): Hono {
       ...(reason !== undefined && { reason }),
       links: runLinksOf(runId),
     };
-  }
-
-  return app;
+  };
 }
 
 function nodeView({ executionId, did, status, error }: CancelledNode) {

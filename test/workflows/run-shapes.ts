@@ -50,6 +50,14 @@ export const RUN_SHAPES: RunShape[] = [
     },
   },
   {
+    name: 'batch',
+    run: async (bench) => {
+      const body = { items: [{ target: 'prompt.x' }], webhook: { url: bench.receiverUrl } };
+      const { body: answer } = await bench.system.post('/api/v1/executions/batch', body);
+      return closed(bench, answer.batch_id as string);
+    },
+  },
+  {
     name: 'run-end',
     run: async (bench) => {
       const { execution_id: id, run_id: run } = await start(bench, { run_webhook: { url: bench.failingReceiverUrl } });
