@@ -66,6 +66,8 @@ export interface ExecutionState extends ExecutionContext {
   /** The agent was asked to cancel, and may take a while. */
   isCancelling?: true;
   messages?: TrackedMessage[];
+  /** Its place with an agent that takes only so many at a time: asked for since then, and perhaps granted. */
+  permit?: { since: string; isGranted?: true };
   /** Results that the agent has stored, the newest last. */
   steps?: KeptStep[];
   outcome?: Outcome;
@@ -98,6 +100,8 @@ export type LogEntry =
   | { kind: 'waiting'; wait: OpenWait }
   | { kind: 'answered'; answer: Answer }
   | { kind: 'step'; step: StoredStep }
+  | { kind: 'permit-requested'; at: string }
+  | { kind: 'permit-granted' | 'permit-released' }
   | { kind: 'instance-lost'; holder: Holder }
   | { kind: 'handed-over'; instanceId: string }
   | { kind: 'cancel-request'; request: CancelRequest }
@@ -179,6 +183,16 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
       if (graceMs !== undefined) state.cancelGraceMs = Math.min(graceMs, state.cancelGraceMs ?? Infinity);
       return;
     }
+    case 'permit-requested':
+      state.permit = { since: entry.at };
+      return;
+    case 'permit-granted':
+      // One that comes after it was given back is of no use: it goes back with the end of the execution.
+      if (state.permit) state.permit = { ...state.permit, isGranted: true };
+      return;
+    case 'permit-released':
+      delete state.permit;
+      return;
     case 'step':
       return applyStep(state, entry.step, number);
     case 'instance-lost':
