@@ -133,6 +133,8 @@ export interface AgentCall extends ExecutionContext {
   attemptsBefore?: number;
   /** The worker may still hold a call of this execution whose workflow task came to nothing. */
   mayBeHeld?: true;
+  /** The execution was paused, or asked to cancel, when this was scheduled: no further call is made for now. */
+  isHeld?: true;
   /** No further call is allowed: one that is not held has failed. */
   mustBeHeld?: true;
   /** The agent goes on: after it had ended a turn to wait, or with the checkpoint of a call that came to nothing. */

@@ -3,7 +3,8 @@ import { callUntilAnswered } from './agent-call.ts';
 import { carryOn, isDueToCarryOn } from './carry-on.ts';
 import type { Accepted, Activities, AgentAnswer, AgentCall, CancelNotice, Continuation, Holder } from './contract.ts';
 import { endingOfFailure, endingOfHandedBack, lostEnding, timeoutEnding } from './endings.ts';
-import type { Answer, Ending, Lane, WaitRequest } from './execution.ts';
+import type { Answer, Ending, Lane, SteerMessage, WaitRequest } from './execution.ts';
+import { jsonBytes } from './json-size.ts';
 import { openMessages } from './messages.ts';
 import { releasePermit, requestPermit } from './permit.ts';
 import { now } from './run.ts';
@@ -195,7 +196,7 @@ function beginAgentCall(run: Run, { answer, attemptsBefore, handedOverFrom }: Ca
         turn: turnOf(state),
         ...(checkpoint !== undefined && { checkpoint }),
         ...(answer && { answer }),
-        messages: openMessages(state.messages).flatMap(({ message }) => message ?? []),
+        messages: messagesThatFit(state, [input.input, checkpoint, answer]),
       }
     : undefined;
   const call: AgentCall = {
@@ -242,6 +243,17 @@ function beginAgentCall(run: Run, { answer, attemptsBefore, handedOverFrom }: Ca
       await wakeups.until(() => settled !== undefined);
     },
   };
+}
+
+/** Temporal takes 2 MiB. The agent gets the others by its next callback. */
+const MAX_CALL_BYTES = 1_900_000;
+
+function messagesThatFit({ messages }: ExecutionState, besides: unknown[]): SteerMessage[] {
+  let bytes = jsonBytes(besides);
+  return openMessages(messages).flatMap(({ message }) => {
+    bytes += jsonBytes(message);
+    return message && bytes <= MAX_CALL_BYTES ? [message] : [];
+  });
 }
 
 /** Where a cancel request of the workflow reaches it too. */
