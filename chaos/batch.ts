@@ -6,6 +6,7 @@ import type { Ledger, LoggedAttempt } from './ledger.ts';
 const PERIOD_MS = 700;
 const MAX_IDS = 200;
 const TIMEOUT_MS = 15_000;
+const LAST_LOOK_TRIES = 20;
 
 type Shown = Record<string, Record<string, unknown>>;
 
@@ -91,7 +92,13 @@ export async function readAllByBatch(
       const some = all.slice(from, from + MAX_IDS);
       const askedAt = clock();
       const url = `${api}/api/v1/executions/batch-status`;
-      const { body } = await send({ n: -1, url, body: { execution_ids: some.map(([id]) => id) }, timeoutMs: 60_000 });
+      const ask = () => send({ n: -1, url, body: { execution_ids: some.map(([id]) => id) }, timeoutMs: 60_000 });
+      let { status, body } = await ask();
+      // A machine that is busy with other things may keep Temporal from answering in time.
+      for (let tries = 1; status === 503 && tries < LAST_LOOK_TRIES; tries++) {
+        await sleep(PERIOD_MS);
+        ({ status, body } = await ask());
+      }
       for (const [id, n] of some) {
         const shown = (body as Shown)[id] ?? {};
         noteShown(ledger, n, id, askedAt, shown);
