@@ -105,7 +105,6 @@ export async function startAgents(
     };
     const accept = () => reply(202, '202', { status: 'processing' });
     const isFirst = call.call === 1;
-    if (call.turn > 1) return asking.goOn(call);
     switch (planned.agent) {
       case 'answer':
         return answer();
@@ -166,7 +165,7 @@ export async function startAgents(
       case 'ask-later':
       case 'ask-again':
       case 'ask-two':
-        return asking.ask(call);
+        return asking.takeTurn(call);
     }
   }
 

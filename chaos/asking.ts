@@ -11,24 +11,35 @@ const ASKED: Outcome = { status: 'waiting' };
 const TIMES = 5;
 
 export interface Asking {
-  /** The first turn: ends with a question, and leaves a checkpoint. */
-  ask: (call: Call) => Promise<void>;
-  /** The next: ends with a result that has in it what it got. */
-  goOn: (call: Call) => Promise<void>;
+  /** One turn: ends with a question and leaves a checkpoint; the last one with a result that has in it what it got. */
+  takeTurn: (call: Call) => Promise<void>;
 }
 
 export function createAsking(ledger: Ledger, seed: number, { report }: AgentCallbacks): Asking {
+  /** How those that ask again can say the last question once more. */
+  const questions = new Map<string, () => Promise<void>>();
+
+  async function takeTurn(call: Call): Promise<void> {
+    const { planned, turn } = call;
+    if (turn > 1) noteResumed(call);
+    if (turn <= (planned.questions ?? 1)) return ask(call);
+    return end(call);
+  }
+
   async function ask(call: Call): Promise<void> {
     const { planned, id, turn, reply } = call;
     const { n, agent, workMs } = planned;
-    const checkpoint = answerTo(seed, n, 'checkpoint');
-    const waiting = { kind: 'approval', text: `may ${n} go on?`, options: DECISIONS };
+    const checkpoint = { left: answerTo(seed, n, 'checkpoint'), turn };
+    const waiting = { kind: 'approval', text: `may ${n} go on after turn ${turn}?`, options: DECISIONS };
     const isByCallback = isAskingByCallback(agent);
     if (isByCallback) await reply(202, '202');
-    await sleep(workMs);
+    await Promise.all([sleep(workMs), askLate(call)]);
     ledger.add(n, { kind: 'agent-asked', id, call: call.call, turn, checkpoint: canonical(checkpoint) });
     const askByCallback = () => report(call, ASKED, { waiting, checkpoint });
-    if (agent === 'ask-again') await Promise.all(Array.from({ length: TIMES }, askByCallback));
+    if (agent === 'ask-again') {
+      questions.set(id, askByCallback);
+      await Promise.all(Array.from({ length: TIMES }, askByCallback));
+    }
     if (isByCallback) return askByCallback();
     if (agent === 'ask-in-stream') return askInStream(call, { type: 'waiting', ...waiting, checkpoint });
     await reply(200, 'question', { waiting, checkpoint }, { headers: { 'perdure-status': 'waiting' } });
@@ -41,19 +52,30 @@ export function createAsking(ledger: Ledger, seed: number, { report }: AgentCall
     ledger.add(n, { kind: 'agent-answered', id, call, how: 'question', retryable: false });
   }
 
-  async function goOn(call: Call): Promise<void> {
-    const { planned, id, turn, body, reply } = call;
+  async function end(call: Call): Promise<void> {
+    const { planned, body, reply } = call;
     const { n, agent, workMs } = planned;
-    const decision = String((body.answer as { decision?: unknown } | undefined)?.decision);
-    const [input, checkpoint] = [canonical(body.input ?? null), canonical(body.checkpoint ?? null)];
-    ledger.add(n, { kind: 'agent-resumed', id, call: call.call, turn, input, checkpoint, decision });
-    const result = { answer: answerTo(seed, n), checkpoint: body.checkpoint, decision };
+    const result = { answer: answerTo(seed, n), checkpoint: body.checkpoint, decision: decisionIn(body) };
     const isByCallback = isAskingByCallback(agent);
     if (isByCallback) await reply(202, '202');
-    await sleep(workMs);
+    await Promise.all([sleep(workMs), askLate(call)]);
     if (isByCallback) return report(call, succeeded(result));
     await reply(200, '200', result, { gave: succeeded(result) });
   }
 
-  return { ask, goOn };
+  /** The question of the turn before once more, while the next one is under way. */
+  async function askLate({ id, turn }: Call): Promise<void> {
+    if (turn > 1) await questions.get(id)?.();
+  }
+
+  function noteResumed({ planned: { n }, id, call, turn, body }: Call): void {
+    const [input, checkpoint] = [canonical(body.input ?? null), canonical(body.checkpoint ?? null)];
+    ledger.add(n, { kind: 'agent-resumed', id, call, turn, input, checkpoint, decision: decisionIn(body) });
+  }
+
+  return { takeTurn };
+}
+
+function decisionIn({ answer }: Record<string, unknown>): string {
+  return String((answer as { decision?: unknown } | undefined)?.decision);
 }

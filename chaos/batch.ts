@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Send } from './http.ts';
-import { clock, outcomeIn } from './ledger.ts';
+import { clock, outcomeIn, questionIn } from './ledger.ts';
 import type { Ledger, LoggedAttempt } from './ledger.ts';
 
 const PERIOD_MS = 700;
@@ -75,7 +75,15 @@ async function readBatch(ledger: Ledger, send: Send, api: string, ids: Map<strin
 function noteShown(ledger: Ledger, n: number, id: string, askedAt: number, shown: Record<string, unknown>): boolean {
   const outcome = outcomeIn(shown);
   if (outcome) ledger.add(n, { kind: 'told', id, channel: 'batch', askedAt, outcome });
-  else ledger.add(n, { kind: 'told-open', id, channel: 'batch', askedAt, status: String(shown.status) });
+  else
+    ledger.add(n, {
+      kind: 'told-open',
+      id,
+      channel: 'batch',
+      askedAt,
+      status: String(shown.status),
+      ...questionIn(shown),
+    });
   return outcome !== undefined;
 }
 

@@ -44,7 +44,8 @@ export function checkCalls({ planned: { n }, facts, disturbances }: Case): Viola
   function explainTurn({ call, at }: Called, turn: number): void {
     const isAsked = factsOf(facts, 'agent-asked').some((asked) => asked.turn === turn - 1 && asked.at < at);
     if (!isAsked) violate(`call ${call} begins turn ${turn}, and in the one before the agent had not asked`);
-    else if (!approvals.some((sent) => sent.at < at)) violate(`call ${call} begins turn ${turn} without an answer`);
+    else if (!approvals.some((sent) => sent.question === turn - 1 && sent.at < at))
+      violate(`call ${call} begins turn ${turn} without an answer`);
   }
 
   function explain(before: Called, call: Called): void {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { followLog } from './logs.ts';
 import { createBatch } from './batch.ts';
 import type { Answer, Send } from './http.ts';
-import { clock, firstOf, outcomeIn, TERMINAL } from './ledger.ts';
+import { clock, firstOf, outcomeIn, questionIn, TERMINAL } from './ledger.ts';
 import type { Channel, Ledger } from './ledger.ts';
 import type { PlannedExecution } from './plan.ts';
 import { webhookSecrets } from './secrets.ts';
@@ -134,7 +134,7 @@ export function createClients({ ledger, seed, send, apiUrls, receiverUrl }: Clie
     }
     const outcome = outcomeIn(body);
     if (outcome) ledger.add(n, { kind: 'told', id, channel, askedAt, outcome });
-    else ledger.add(n, { kind: 'told-open', id, channel, askedAt, status: String(body.status) });
+    else ledger.add(n, { kind: 'told-open', id, channel, askedAt, status: String(body.status), ...questionIn(body) });
     return String(body.status);
   }
 

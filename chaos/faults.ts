@@ -84,7 +84,7 @@ export const AGENT_FAULTS = [
   'ask-again',
   'ask-two',
 ] as const;
-/** Those that end their first turn with a question, and go on when a client has answered it. */
+/** Those that end turns with a question, and go on when a client has answered it. */
 const ASKING = ['ask', 'ask-in-stream', 'ask-later'] as const;
 export const AGENT_BEHAVIOURS = ['answer', 'stream', 'accept', 'callback', ...ASKING, ...AGENT_FAULTS] as const;
 export type AgentBehaviour = (typeof AGENT_BEHAVIOURS)[number];

@@ -47,16 +47,30 @@ type Seen =
   | { kind: 'submit-cut'; try: number; sentAt: number; why: string }
   | { kind: 'waiting'; id: string }
   | { kind: 'told'; id: string; channel: Channel; askedAt: number; outcome: Outcome }
-  | { kind: 'told-open'; id: string; channel: Channel; askedAt: number; status: string }
+  /** `question`: of which turn it waits for an answer. */
+  | { kind: 'told-open'; id: string; channel: Channel; askedAt: number; status: string; question?: number }
   /** An answer that tells nothing of the execution; `to` is what had been asked for. */
   | { kind: 'refused'; to: string; sentAt: number; status: number; code: string; retryAfter: boolean }
   | { kind: 'cancel-sent'; id: string }
   | { kind: 'cancel-answered'; id: string; sentAt: number; status: number }
-  /** `detail`: id of the message, which is its text too; what is decided; of the others nothing. */
-  | { kind: 'steer-sent'; id: string; what: Steer; detail: string }
-  | { kind: 'steer-answered'; id: string; what: Steer; detail: string; sentAt: number; status: number }
+  /**
+   * `detail`: id of the message, which is its text too; what is decided; of the others nothing. `question`: the turn
+   * whose question a decision is meant for; it may leave that unsaid.
+   */
+  | { kind: 'steer-sent'; id: string; what: Steer; detail: string; question?: number }
+  | {
+      kind: 'steer-answered';
+      id: string;
+      what: Steer;
+      detail: string;
+      question?: number;
+      sentAt: number;
+      status: number;
+      /** Of a refusal. */
+      code?: string;
+    }
   /** A client has read in a log that the execution waits for an answer. */
-  | { kind: 'question-seen'; id: string; channel: Channel }
+  | { kind: 'question-seen'; id: string; channel: Channel; question: number }
   /** `turn` is unset in the first, here and in the callbacks. */
   | { kind: 'agent-called'; id: string; call: number; attempt: number; caller: string; turn?: number }
   /** `gave`: the outcome that the answer is; `retryable`: a failure after which the agent may be called again. */
@@ -238,6 +252,11 @@ export function outcomeIn(shown: { status?: unknown; result?: unknown; error?: u
   if (!TERMINAL.includes(status)) return undefined;
   if (status === 'succeeded') return { status, result: canonical(shown.result ?? null) };
   return { status, error: String(shown.error) };
+}
+
+/** The turn whose question an execution waits to have answered, as an answer of Perdure's shows it. */
+export function questionIn({ status, waiting }: Record<string, unknown>): { question?: number } {
+  return status === 'waiting' ? { question: Number((waiting as { turn?: number }).turn) } : {};
 }
 
 /** Everything that is known of one execution, to be read by people. */

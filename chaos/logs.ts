@@ -37,7 +37,8 @@ function createReading(ledger: Ledger, n: number, id: string, channel: Channel) 
       if (kind === 'step') steps.push(String(data.name));
       talk.push(...talkIn(kind, data));
       // Pages are read when all is over.
-      if (kind === 'waiting' && channel === 'stream') ledger.add(n, { kind: 'question-seen', id, channel });
+      if (kind === 'waiting' && channel === 'stream')
+        ledger.add(n, { kind: 'question-seen', id, channel, question: Number(data.turn) });
       const outcome = kind === 'outcome' ? outcomeIn(data) : undefined;
       if (outcome) ledger.add(n, { kind: 'told', id, channel, askedAt, outcome });
     },

@@ -31,6 +31,12 @@ export interface PlannedExecution {
   cancelAfterMs?: number;
   /** What its client says to the agent, counted from when the execution is known; some of it twice at once. */
   messages?: { atMs: number; isTwice: boolean; isInterrupt: boolean }[];
+  /** How often its agent asks before it goes on to the end. */
+  questions?: number;
+  /** Whether whoever answers says which question is meant; of several they do. */
+  namesTurn?: boolean;
+  /** Whether the same is answered twice at once. */
+  answersTwice?: boolean;
   /** Its client pauses it, counted from the same moment, and lets it go on. */
   hold?: { afterMs: number; lastsMs: number };
 }
@@ -122,8 +128,7 @@ const AT_WORK: readonly AgentBehaviour[] = ['accept', 'callback', 'duplicate', '
 function steered(random: Random, planned: PlannedExecution): PlannedExecution {
   const { agent, workMs, hasKey } = planned;
   const isSpokenTo = AT_WORK.includes(agent) && random.chance(0.4);
-  // Who lets something go on that waits for an answer has answered it.
-  const isHeld = !isAsking(agent) && random.chance(CALLED_AGAIN.includes(agent) ? 0.3 : 0.06);
+  const isHeld = random.chance(CALLED_AGAIN.includes(agent) || isAsking(agent) ? 0.3 : 0.06);
   return {
     ...planned,
     // What waits for its client must not be one that its client does not know.
@@ -135,7 +140,18 @@ function steered(random: Random, planned: PlannedExecution): PlannedExecution {
         isInterrupt: random.chance(0.2),
       })),
     }),
+    ...(isAsking(agent) && asked(random, agent)),
     ...(isHeld && { hold: { afterMs: random.between(0, 1_500), lastsMs: random.between(600, 3_000) } }),
+  };
+}
+
+function asked(random: Random, agent: AgentBehaviour): Partial<PlannedExecution> {
+  const questions = random.pick([1, 1, 2]);
+  return {
+    questions,
+    namesTurn: questions > 1 || random.chance(0.5),
+    // One of two who differ is refused, whoever says it twice is not.
+    ...(agent !== 'ask-two' && random.chance(0.4) && { answersTwice: true }),
   };
 }
 

@@ -48,7 +48,7 @@ export function checkRefusals(
     }
     if (to === 'callback' && code === 'conflicting_callback') return undefined;
     if (code === 'execution_finished' && AFTER_THE_END.includes(to)) return undefined;
-    // The other of two answers, the same one again, or one that an API gets which is a little behind.
+    // Whether somebody else was quicker is judged with the questions.
     if (to === 'approval' && code === 'not_waiting') return undefined;
     if (to === 'resume' && code === 'not_paused') {
       const isAgain = factsOf(facts, 'steer-sent').filter((sent) => sent.what === 'resume' && sent.at < at).length > 1;

@@ -46,4 +46,32 @@ export const STEER_MUTATIONS: Mutation[] = [
     caughtBy: 'I8',
     executions: 90,
   },
+  {
+    name: 'question-of-any-turn',
+    what: 'a question that comes late, or was asked again, counts for the turn at hand',
+    file: 'workflows/state.ts',
+    edits: [{ find: 'if ((entry.callback.turn ?? Infinity) >= turnOf(state)) state', replace: 'state' }],
+    faults: 'agent:ask-again',
+    caughtBy: 'I8',
+  },
+  {
+    name: 'yes-to-everybody',
+    what: 'of those who answer at once each is told 200',
+    file: 'api/steering.ts',
+    edits: [{ find: 'if (isOwn(seen, said, turn)) return seen;', replace: 'if (seen) return seen;' }],
+    faults: 'agent:ask-two',
+    caughtBy: 'I8',
+  },
+  {
+    name: 'same-answer-refused',
+    what: 'the same answer twice at once is two answers, of which one is refused',
+    file: 'api/steering.ts',
+    edits: [
+      { find: 'const id = idOf(said);', replace: 'const id = String(Math.random());' },
+      { find: 'if (isOwn(seen, said, turn)) return seen;', replace: 'if (seen.answered?.id === id) return seen;' },
+    ],
+    faults: 'none',
+    caughtBy: 'I8',
+    executions: 80,
+  },
 ];

@@ -21,7 +21,8 @@ export function checkSteering(one: Case): Violation[] {
 
 function checkMessages({ facts, disturbances }: Case, violate: Violate): void {
   const sent = new Set(ofSteer(facts, 'message').map(({ detail }) => detail));
-  const taken = answeredAs(facts, 'message', 202);
+  const accepted = ofAnswers(facts, 'message').filter(({ status }) => status === 202);
+  const taken = new Set(accepted.map(({ detail }) => detail));
   const seen = factsOf(facts, 'message-seen');
   const applied = factsOf(facts, 'message-applied');
   for (const { message, text, interrupt, control } of seen) {
@@ -61,34 +62,59 @@ function checkMessages({ facts, disturbances }: Case, violate: Violate): void {
 function checkQuestions({ planned, facts }: Case, violate: Violate): void {
   const asked = factsOf(facts, 'agent-asked');
   const resumed = factsOf(facts, 'agent-resumed');
-  const decided = answeredAs(facts, 'approval', 200);
-  const offered = new Set(ofSteer(facts, 'approval').map(({ detail }) => detail));
-  for (const { call, turn, input, checkpoint, decision } of resumed) {
+  const [log] = factsOf(facts, 'log');
+  for (const { call, turn, input, checkpoint } of resumed) {
     const left = asked.find((question) => question.turn === turn - 1);
     if (input !== canonical({ n: planned.n })) violate(`call ${call} got another input`);
     if (checkpoint !== left?.checkpoint) violate(`call ${call} got ${checkpoint}, not the checkpoint that was left`);
-    if (!offered.has(decision)) violate(`call ${call} got ${decision}, which nobody had decided`);
   }
-  const got = new Set(resumed.map(({ turn, decision }) => `${turn} ${decision}`));
-  if (got.size > new Set(resumed.map(({ turn }) => turn)).size) violate('calls of one turn got different answers');
-  const [log] = factsOf(facts, 'log');
-  for (const decision of decided) {
-    if (resumed.some((got) => got.decision !== decision))
-      violate(`the client was told that ${decision} is recorded, the agent got something else`);
-    if (log && !log.talk.includes(`answered ${decision}`))
-      violate(`the client was told that ${decision} is recorded, and it is not in the log`);
-  }
+  const turns = new Set(asked.map(({ turn }) => turn));
+  for (const turn of turns) checkDecisions(turn);
   const waits = log?.talk.filter((entry) => entry === 'waiting').length ?? 0;
-  const turns = new Set(asked.map(({ turn }) => turn)).size;
-  if (waits > turns) violate(`the execution has waited ${waits} times, the agent had asked in ${turns} turns`);
+  if (waits > turns.size)
+    violate(`the execution has waited ${waits} times, the agent had asked in ${turns.size} turns`);
+
+  /** Of those who answered the question of a turn one is told so, and that is what the agent gets. */
+  function checkDecisions(turn: number): void {
+    const offered = ofSteer(facts, 'approval').filter(({ question }) => question === turn);
+    const answers = ofAnswers(facts, 'approval').filter(({ question }) => question === turn);
+    const recorded = new Set(answers.filter(({ status }) => status === 200).map(({ detail }) => detail));
+    const got = new Set(resumed.filter((one) => one.turn === turn + 1).map(({ decision }) => decision));
+    const logged = log?.talk.filter((entry) => entry.startsWith('answered '))[turn - 1];
+    if (recorded.size > 1)
+      violate(`in turn ${turn} clients were told of each of ${[...recorded].join(', ')} that it is recorded`);
+    if (got.size > 1) violate(`calls of turn ${turn + 1} got different answers: ${[...got].join(', ')}`);
+    for (const decision of recorded) {
+      if ([...got].some((other) => other !== decision))
+        violate(`in turn ${turn} the client was told that ${decision} is recorded, the agent got something else`);
+      if (log && logged !== `answered ${decision}`)
+        violate(`in turn ${turn} the client was told that ${decision} is recorded, and it is not in the log`);
+    }
+    for (const { at, detail, code } of answers) {
+      // The same again is no news.
+      const reasons = [...ofSteer(facts, 'pause'), ...offered.filter((sent) => sent.detail !== detail)];
+      if (code === 'not_waiting' && !reasons.some((sent) => sent.at < at))
+        violate(`${detail} for turn ${turn} was refused, and nobody had paused, or answered otherwise`);
+    }
+    for (const decision of got) {
+      if (logged !== undefined && logged !== `answered ${decision}`)
+        violate(`the log has ${logged} for turn ${turn}, the agent got ${decision}`);
+      const sent = offered.filter(({ detail }) => detail === decision);
+      const told = answers.filter(({ detail, status }) => detail === decision && status < 500);
+      if (sent.length === 0) violate(`the agent got ${decision} for turn ${turn}, which nobody had decided`);
+      // Where an answer got lost, or did not know yet, who sent it again may have come too late.
+      else if (!recorded.has(decision) && told.length === sent.length)
+        violate(`the agent got ${decision} for turn ${turn}, and whoever had decided that was refused`);
+    }
+  }
 }
 
 /** Nobody calls an agent anew from when a pause was acknowledged until somebody asks to go on. */
 function checkPauses({ facts, disturbances }: Case, violate: Violate): void {
   const resumes = ofSteer(facts, 'resume');
   const [log] = factsOf(facts, 'log');
-  for (const pause of factsOf(facts, 'steer-answered')) {
-    if (pause.what !== 'pause' || pause.status !== 200) continue;
+  for (const pause of ofAnswers(facts, 'pause')) {
+    if (pause.status !== 200) continue;
     if (log && !log.talk.includes('paused')) violate('a pause was answered 200, and is not in the log');
     const from = pause.at + TAKEN_UP_MS + ON_ITS_WAY_MS;
     const to = resumes.find(({ at }) => at > pause.at)?.at ?? Infinity;
@@ -104,8 +130,6 @@ function ofSteer(facts: Case['facts'], what: Steer): FactOf<'steer-sent'>[] {
   return factsOf(facts, 'steer-sent').filter((sent) => sent.what === what);
 }
 
-/** Which messages, or decisions, were answered so. */
-function answeredAs(facts: Case['facts'], what: Steer, status: number): Set<string> {
-  const answered = factsOf(facts, 'steer-answered').filter((one) => one.what === what && one.status === status);
-  return new Set(answered.map(({ detail }) => detail));
+function ofAnswers(facts: Case['facts'], what: Steer): FactOf<'steer-answered'>[] {
+  return factsOf(facts, 'steer-answered').filter((one) => one.what === what);
 }

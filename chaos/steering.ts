@@ -21,8 +21,14 @@ const LOOK_MS = 50;
 const WATCH_MS = 500;
 /** Its client gets to know an execution within this, or never. */
 const KNOWN_MS = 90_000;
-/** How far one API process may be behind another: what it refuses in this time may be asked again. */
-const BEHIND_MS = 2_000;
+/** So long a decision is tried: then there may be another question. */
+const DECIDE_MS = 1_000;
+
+interface Question {
+  id: string;
+  /** The turn that has ended with it. */
+  question: number;
+}
 
 /**
  * All that a client does with an execution but submit and follow it: it cancels it, pauses it, speaks to its agent,
@@ -51,7 +57,7 @@ export function createSteering(deps: SteeringDeps): (planned: PlannedExecution) 
       to,
       onSent,
       onAnswered,
-    }: { to: string; onSent: () => void; onAnswered: (sentAt: number, status: number) => void },
+    }: { to: string; onSent: () => void; onAnswered: (sentAt: number, status: number, code?: string) => void },
   ): Promise<number> {
     const { n, id, path, body } = request;
     for (let turn = request.turn ?? n; !signal.aborted; turn++) {
@@ -60,7 +66,7 @@ export function createSteering(deps: SteeringDeps): (planned: PlannedExecution) 
       const answer = await send({ n, url, body, timeoutMs: TIMEOUT_MS }).catch(() => undefined);
       if (answer) {
         const { sentAt, status, headers, body: told } = answer;
-        onAnswered(sentAt, status);
+        onAnswered(sentAt, status, status < 300 ? undefined : String(told.code));
         const retryAfter = headers.has('retry-after');
         if (status >= 300) ledger.add(n, { kind: 'refused', to, sentAt, status, code: String(told.code), retryAfter });
         if (status < 500) return status;
@@ -86,14 +92,23 @@ export function createSteering(deps: SteeringDeps): (planned: PlannedExecution) 
 
   function say(
     what: Steer,
-    { n, id, body, detail = '', turn = n }: { n: number; id: string; body: object; detail?: string; turn?: number },
+    {
+      n,
+      id,
+      body,
+      detail = '',
+      turn = n,
+      question,
+    }: { n: number; id: string; body: object; detail?: string; turn?: number; question?: number },
   ): Promise<number> {
+    const said = { id, what, detail, ...(question !== undefined && { question }) };
     return insist(
       { n, id, path: what === 'message' ? 'messages' : what, body, turn },
       {
         to: what,
-        onSent: () => ledger.add(n, { kind: 'steer-sent', id, what, detail }),
-        onAnswered: (sentAt, status) => ledger.add(n, { kind: 'steer-answered', id, what, detail, sentAt, status }),
+        onSent: () => ledger.add(n, { kind: 'steer-sent', ...said }),
+        onAnswered: (sentAt, status, code) =>
+          ledger.add(n, { kind: 'steer-answered', ...said, sentAt, status, ...(code !== undefined && { code }) }),
       },
     );
   }
@@ -127,27 +142,40 @@ export function createSteering(deps: SteeringDeps): (planned: PlannedExecution) 
   }
 
   /** Answers whenever anybody sees that the agent waits, until the execution is over. */
-  async function answer({ n, agent }: PlannedExecution): Promise<void> {
-    let seen: string | undefined;
+  async function answer(planned: PlannedExecution): Promise<void> {
+    const { n } = planned;
+    let seen: Question | undefined;
     const unwatch = ledger.watch((fact) => {
-      const isQuestion = fact.kind === 'question-seen' || (fact.kind === 'told-open' && fact.status === 'waiting');
-      if (isQuestion && fact.n === n) seen = fact.id;
+      if (fact.n !== n || (fact.kind !== 'question-seen' && fact.kind !== 'told-open')) return;
+      const { id, question } = fact;
+      if (question !== undefined && !(seen && seen.question > question)) seen = { id, question };
     });
-    for (; !isOver(n) && !signal.aborted; await pause(LOOK_MS)) {
-      if (seen === undefined) continue;
-      await decide(n, seen, agent === 'ask-two' ? DECISIONS : [DECISIONS[n % 2 === 0 ? 0 : 1]]);
+    for (let answered = 0; !isOver(n) && !signal.aborted; await pause(LOOK_MS)) {
+      const question: Question | undefined = seen;
       seen = undefined;
+      if (!question || question.question <= answered) continue;
+      if (await decide(planned, question)) answered = question.question;
+      // A log says it once, and it may be that nobody can decide yet: the execution is paused.
+      else seen ??= question;
     }
     unwatch();
   }
 
-  async function decide(n: number, id: string, decisions: readonly string[]): Promise<void> {
-    for (const until = clock() + BEHIND_MS; clock() < until && !isOver(n) && !signal.aborted; await pause(RETRY_MS)) {
+  /** @returns whether it is decided; else there is something else to be answered first, or nothing any more */
+  async function decide(planned: PlannedExecution, { id, question }: Question): Promise<boolean> {
+    const { n, agent, namesTurn, answersTwice } = planned;
+    const decision = DECISIONS[(n + question) % 2 === 0 ? 0 : 1];
+    const said = agent === 'ask-two' ? DECISIONS : answersTwice ? [decision, decision] : [decision];
+    for (const until = clock() + DECIDE_MS; clock() < until && !isOver(n) && !signal.aborted; await pause(RETRY_MS)) {
       const statuses = await Promise.all(
-        decisions.map((decision, i) => say('approval', { n, id, body: { decision }, detail: decision, turn: n + i })),
+        said.map((detail, i) => {
+          const body = { decision: detail, ...(namesTurn && { turn: question }) };
+          return say('approval', { n, id, body, detail, turn: n + i, question });
+        }),
       );
-      if (statuses.includes(200)) return;
+      if (statuses.includes(200)) return true;
     }
+    return false;
   }
 
   const over = new Set<number>();

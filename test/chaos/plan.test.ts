@@ -44,8 +44,10 @@ test('what waits for a callback that never comes has a limit, so that it can end
 
 test('what waits for its client is known to it, and can be seen to wait', () => {
   const { executions } = makePlan(options);
-  for (const { agent, way, follow, hasKey, hold } of executions) {
-    if (isAsking(agent)) assert.ok(way !== 'sync' && follow !== 'webhook' && hasKey && !hold);
+  for (const { agent, way, follow, hasKey, hold, questions, namesTurn } of executions) {
+    assert.equal(questions !== undefined, isAsking(agent));
+    if (isAsking(agent)) assert.ok(way !== 'sync' && follow !== 'webhook' && hasKey);
+    if (questions === 2) assert.ok(namesTurn, 'of several questions an answer says which one is meant');
     if (hold) assert.ok(hasKey);
   }
 });
@@ -58,7 +60,9 @@ test('a short plan has questions, messages and pauses, and most of it has none',
     const held = executions.filter(({ hold }) => hold);
     for (const some of [asking, spokenTo, held])
       assert.ok(some.length >= 10 && some.length <= options.executions / 4, `${some.length}`);
-    for (const agent of ['ask', 'ask-in-stream', 'ask-later']) assert.ok(asking.some((one) => one.agent === agent));
+    for (const agent of ['ask', 'ask-in-stream', 'ask-later', 'ask-again', 'ask-two'])
+      assert.ok(asking.some((one) => one.agent === agent));
+    assert.ok(asking.some(({ questions }) => questions === 2) && asking.some(({ hold }) => hold));
   }
 });
 

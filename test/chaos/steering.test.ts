@@ -19,6 +19,7 @@ import type { Sketch } from './sketches.ts';
 
 const ASKS = { ...PLANNED, agent: 'ask' as const };
 const LEFT = '{"step":3}';
+const CANCELLED = { status: 'cancelled' };
 
 const fact = (kind: string, more: object): Sketch => ({ kind, id: ID, ...more }) as unknown as Sketch;
 const steer = (what: string, detail = '', more: object = {}) => fact('steer-sent', { what, detail, ...more });
@@ -36,7 +37,11 @@ const resumed = (more: object = {}) =>
   fact('agent-resumed', { call: 2, turn: 2, input: '{"n":0}', checkpoint: LEFT, decision: 'yes', ...more });
 
 const question = answered(1, { how: 'question', gave: undefined });
-const approved = [steer('approval', 'yes'), taken('approval', 200, 'yes')];
+const decides = (decision: string, question = 1): Sketch => steer('approval', decision, { question });
+const told200 = (decision: string, question = 1): Sketch => taken('approval', 200, decision, { question });
+const refused409 = (decision: string, question = 1): Sketch =>
+  taken('approval', 409, decision, { question, code: 'not_waiting' });
+const approved = [decides('yes'), told200('yes')];
 const second = called(2, { turn: 2 });
 const ends = [answered(2), told('temporal'), told('poll')];
 const conversation = talk('waiting', 'answered yes');
@@ -88,11 +93,46 @@ test('I8: a turn begins with another checkpoint, input or decision', () => {
 });
 
 test('I8: two decisions are told as recorded, or one that is not in the log', () => {
-  const both = [...approved, steer('approval', 'no'), taken('approval', 200, 'no')];
   const all = (...said: Sketch[]) => [...submitted, called(), asked(), question, ...said, second, resumed(), ...ends];
-  assert.deepEqual(broken(all(...both), ASKS), ['I8']);
-  assert.deepEqual(broken(all(...approved, steer('approval', 'no'), taken('approval', 409, 'no')), ASKS), []);
+  assert.deepEqual(broken(all(...approved, decides('no'), told200('no')), ASKS), ['I8']);
+  assert.deepEqual(broken(all(...approved, decides('no'), refused409('no')), ASKS), []);
   assert.deepEqual(broken([...all(...approved), talk('waiting')], ASKS), ['I8']);
+  assert.deepEqual(broken([...all(...approved), talk('waiting', 'answered no')], ASKS), ['I8']);
+  const ended = [...submitted, called(), asked(), question, told('poll', CANCELLED), fact('cancel-sent', { at: 0 })];
+  assert.ok(broken([...ended, ...approved, decides('no'), told200('no')], ASKS).includes('I8'), 'no turn has begun');
+});
+
+test('I8: whoever decided what the agent got is refused, unless the answer that said yes got lost', () => {
+  const all = (...said: Sketch[]) => [...submitted, called(), asked(), question, ...said, second, resumed(), ...ends];
+  const other = [decides('no'), refused409('no')];
+  assert.deepEqual(broken(all(decides('yes'), ...other, refused409('yes')), ASKS), ['I8']);
+  assert.deepEqual(broken(all(decides('yes'), ...other, decides('yes'), refused409('yes')), ASKS), []);
+  const unknown = taken('approval', 503, 'yes', { question: 1, code: 'temporal_unavailable' });
+  assert.deepEqual(broken(all(decides('yes'), unknown, ...other, decides('yes'), refused409('yes')), ASKS), []);
+});
+
+test('I8: an answer is refused, and there was no other one, and no pause', () => {
+  const all = (...said: Sketch[]) => [...submitted, called(), asked(), question, ...said, second, resumed(), ...ends];
+  assert.deepEqual(broken(all(decides('yes'), refused409('yes'), ...approved), ASKS), ['I8']);
+  assert.deepEqual(broken(all(steer('pause'), decides('yes'), refused409('yes'), ...approved), ASKS), []);
+});
+
+test('I8: each question has its own answer', () => {
+  const left = '{"step":4}';
+  const first = [...submitted, called(), asked(), question, ...approved, second, resumed()];
+  const again = [asked(2, { checkpoint: left }), answered(2, { how: 'question', gave: undefined })];
+  const third = (decision: string) => [
+    called(3, { turn: 3 }),
+    resumed({ call: 3, turn: 3, checkpoint: left, decision }),
+    answered(3),
+    told('poll'),
+  ];
+  const no = [decides('no', 2), told200('no', 2)];
+  const whole = talk('waiting', 'answered yes', 'waiting', 'answered no');
+  assert.deepEqual(broken([...first, ...again, ...no, ...third('no'), whole], ASKS), []);
+  assert.deepEqual(broken([...first, ...again, ...no, ...third('yes'), whole], ASKS), ['I8']);
+  const late = [decides('no', 1), refused409('no', 1)];
+  assert.deepEqual(broken([...first, ...again, ...late, ...third('no')], ASKS), ['I3', 'I8']);
 });
 
 test('I8: an execution waits again for what the agent has asked once', () => {
