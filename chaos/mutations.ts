@@ -1,6 +1,7 @@
 import { AGENT_MUTATIONS } from './agent-mutations.ts';
 import { LOG_MUTATIONS } from './log-mutations.ts';
 import type { Invariant } from './promises.ts';
+import { STEER_MUTATIONS } from './steer-mutations.ts';
 import { WEBHOOK_MUTATIONS } from './webhook-mutations.ts';
 
 /** A protection taken out of Perdure's code, and the run that has to notice. */
@@ -218,6 +219,7 @@ export const MUTATIONS: Mutation[] = [
   },
   ...WEBHOOK_MUTATIONS,
   ...LOG_MUTATIONS,
+  ...STEER_MUTATIONS,
   {
     name: 'url-in-history',
     what: 'the whole URL of a webhook stands beside the sealed one',
