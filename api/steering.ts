@@ -57,8 +57,11 @@ export function createSteering({ getOpen, getOpenNow, signalAndSee }: Signalling
         throw new ApiError('not_waiting', 'the execution is paused, and its agent waits: let it go on first', {
           executionId,
         });
-      // One that was refused before has the same id: this one has a later entry.
-      const isTaken = (now: ReadState) => (find(now)?.sequence ?? 0) > (known?.sequence ?? 0);
+      const isTaken = (now: ReadState) => {
+        const one = find(now);
+        // One that was refused before may have the same id.
+        return one !== undefined && (!one.refusal || one.digest === digest);
+      };
       const send = () => handleOf(executionId).signal(steerSignal, { ...message, digest });
       const seen = await signalAndSee(executionId, send, isTaken);
       const taken = seen && find(seen);

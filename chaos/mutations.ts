@@ -29,8 +29,8 @@ const START_NOT_AWAITED: Mutation['edits'] = [
 
 const DUPLICATE_REFUSED: Mutation['edits'] = [
   {
-    find: 'if (first.status === word.status && sameResult) return state;',
-    replace: 'if (first.status === word.status && sameResult && !isOver(state)) return state;',
+    find: 'if (first.status === word.status && sameResult &&',
+    replace: 'if (first.status === word.status && sameResult && !isOver(state) &&',
   },
 ];
 
@@ -42,7 +42,7 @@ const OUTAGE_IS_500: Mutation['edits'] = [
 ];
 
 const SECOND_CALLBACK_OVERWRITES: Mutation['edits'] = [
-  { find: 'state.callback ??= entry.callback;', replace: 'state.callback = entry.callback;' },
+  { find: 'if (state.callback || !(callback.turn', replace: 'if (!(callback.turn' },
   {
     file: 'api/agent-words.ts',
     find: 'if (wordOf(before) || turn',
@@ -142,7 +142,7 @@ export const MUTATIONS: Mutation[] = [
     file: 'api/agent-words.ts',
     edits: [
       {
-        find: 'if (first.status === word.status && sameResult) return state;',
+        find: "if (first.status === word.status && sameResult && word.status !== 'waiting') return state;",
         replace: 'if (sameResult || first) return state;',
       },
     ],

@@ -8,13 +8,10 @@ export const STEER_MUTATIONS: Mutation[] = [
     file: 'api/steering.ts',
     edits: [
       {
-        find: '      const seen = await signalAndSee(\n        executionId,\n        () => handleOf(executionId).signal(steerSignal, message),',
-        replace: `      const late = () => handleOf(executionId).signal(steerSignal, message);
-      setTimeout(() => void late().catch(() => undefined), 1500);
+        find: 'const seen = await signalAndSee(executionId, send, isTaken);',
+        replace: `setTimeout(() => void send().catch(() => undefined), 1500);
       if (id !== '') return { id, status: 'accepted', sequence: state.sequence + 1 };
-      const seen = await signalAndSee(
-        executionId,
-        () => handleOf(executionId).signal(steerSignal, message),`,
+      const seen = await signalAndSee(executionId, send, isTaken);`,
       },
     ],
     faults: 'kill-temporal@in-flight,cut:api-temporal,kill-api@steered',
@@ -26,7 +23,7 @@ export const STEER_MUTATIONS: Mutation[] = [
     name: 'checkpoint-dropped',
     what: 'an agent goes on without the checkpoint that it left',
     file: 'workflows/turns.ts',
-    edits: [{ find: '    ...(checkpoint !== undefined && { checkpoint }),\n    answer,', replace: '    answer,' }],
+    edits: [{ find: '...(checkpoint !== undefined && { checkpoint }),\n        ...(answer', replace: '...(answer' }],
     faults: 'none',
     caughtBy: 'I8',
   },
@@ -50,7 +47,12 @@ export const STEER_MUTATIONS: Mutation[] = [
     name: 'question-of-any-turn',
     what: 'a question that comes late, or was asked again, counts for the turn at hand',
     file: 'workflows/state.ts',
-    edits: [{ find: 'if ((entry.callback.turn ?? Infinity) >= turnOf(state)) state', replace: 'state' }],
+    edits: [
+      {
+        find: '|| !(callback.turn === undefined || callback.turn === turnAtHand(state))',
+        replace: '',
+      },
+    ],
     faults: 'agent:ask-again',
     caughtBy: 'I8',
   },
@@ -68,7 +70,10 @@ export const STEER_MUTATIONS: Mutation[] = [
     file: 'api/steering.ts',
     edits: [
       { find: 'const id = idOf(said);', replace: 'const id = String(Math.random());' },
-      { find: 'if (isOwn(seen, said, turn)) return seen;', replace: 'if (seen.answered?.id === id) return seen;' },
+      {
+        find: 'if (isOwn(seen, said, turn)) return seen;',
+        replace: 'if (seen.answered?.some((one) => one.id === id)) return seen;',
+      },
     ],
     faults: 'none',
     caughtBy: 'I8',
