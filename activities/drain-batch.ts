@@ -7,7 +7,7 @@ import { mapLimited } from '../common/map-limited.ts';
 import { WorkflowExecutionAlreadyStartedError } from '../common/temporal-errors.ts';
 import { enterRoster } from '../runs/enter-roster.ts';
 import type { BatchActivities, BatchInput, BatchItem, BatchSummary } from '../workflows/batch-contract.ts';
-import { TERMINAL_STATUSES } from '../workflows/execution.ts';
+import { formatTarget, TERMINAL_STATUSES } from '../workflows/execution.ts';
 import type { TerminalStatus } from '../workflows/execution.ts';
 import { describe, statusOfClosed } from './run-executions.ts';
 
@@ -83,8 +83,8 @@ async function startNext(client: Client, batch: BatchInput, progress: Progress):
 async function startItem(client: Client, batch: BatchInput, number: number): Promise<boolean> {
   const item = itemOf(batch, number);
   const { executionId, index: _, ...call } = item;
-  const policy = batch.policies[call.target.node];
-  if (!policy) throw ApplicationFailure.nonRetryable('the batch has no policy for an agent node');
+  const policy = batch.policies[formatTarget(call.target)];
+  if (!policy) throw ApplicationFailure.nonRetryable('the batch has no policy for a target');
   const { taskQueue } = Context.current().info;
   const roster = { client, taskQueue, workflowId: batch.rosterId, runId: batch.batchId };
   // One that an attempt before has started is open, or was, all the same.

@@ -6,6 +6,7 @@ import type { BatchActivities } from '../workflows/batch-contract.ts';
 import type { Activities } from '../workflows/contract.ts';
 import type { NodeActivities } from '../workflows/node-contract.ts';
 import type { RunActivities } from '../workflows/run-contract.ts';
+import type { PermitActivities } from '../workflows/permit-contract.ts';
 import { awaitRunEnd } from './await-run-end.ts';
 import { cancelExecutions } from './cancel-executions.ts';
 import { createCallAgent } from './call-agent.ts';
@@ -13,6 +14,7 @@ import type { CallAgentDeps } from './call-agent.ts';
 import { drainBatch } from './drain-batch.ts';
 import { createDeliverWebhook } from './deliver-webhook.ts';
 import { createNodeActivities } from './node-lease.ts';
+import { permitActivities } from './permits.ts';
 import { createTellAgentCancelled } from './tell-agent-cancelled.ts';
 
 export interface ActivityDeps extends Omit<CallAgentDeps, 'http'> {
@@ -23,7 +25,9 @@ export interface ActivityDeps extends Omit<CallAgentDeps, 'http'> {
   webhookHttp: Dispatcher;
 }
 
-export function createActivities(deps: ActivityDeps): Activities & NodeActivities & RunActivities & BatchActivities {
+export function createActivities(
+  deps: ActivityDeps,
+): Activities & NodeActivities & PermitActivities & RunActivities & BatchActivities {
   const { agentNodes, sealer, agentHttp, webhookHttp } = deps;
   return {
     ...createCallAgent({ ...deps, http: agentHttp }),
@@ -32,6 +36,7 @@ export function createActivities(deps: ActivityDeps): Activities & NodeActivitie
     awaitRunEnd,
     drainBatch,
     cancelExecutions,
+    ...permitActivities,
     tellAgentCancelled: createTellAgentCancelled({ agentNodes, http: agentHttp }),
   };
 }

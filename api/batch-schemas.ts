@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { EXECUTION_STATUSES } from '../workflows/execution.ts';
-import { executeRequest, webhookEvent, webhookRegistration } from './schemas.ts';
+import { executeRequest } from './schemas.ts';
+import { webhookEvent, webhookRegistration } from './webhook-schemas.ts';
 import { json } from './steering-schemas.ts';
 
 /** What is asked of batches and told of them: see `schemas.ts`. */

@@ -34,6 +34,7 @@ const STATUS_OF = {
   context_changed: 409,
   message_id_reused: 409,
   turn_over: 409,
+  turn_not_begun: 409,
   step_differs: 409,
   too_many_deliveries: 409,
   body_too_large: 413,

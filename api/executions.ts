@@ -15,6 +15,8 @@ import type { AgentWords } from './agent-words.ts';
 import { createDurations } from './durations.ts';
 import { estimateOf } from './estimate.ts';
 import type { Estimate } from './estimate.ts';
+import { permitQueueQuery, permitsWorkflowId } from '../workflows/permit-contract.ts';
+import { createQueuePositions } from './queue-positions.ts';
 import { pastDurations } from './list.ts';
 import { ApiError } from './errors.ts';
 import type { Histories } from './histories.ts';
@@ -47,6 +49,8 @@ export interface Executions extends AgentWords, Steering, Steps {
   readLog: Histories['readLog'];
   /** How the activity that it waits for is doing, as far as that is known. */
   detailsOf: (state: ReadState) => Promise<ActivityDetails | undefined>;
+  /** Its place in the queue of its agent, from 1; undefined where it is in none, or that is not known. */
+  queuePositionOf: (state: ReadState) => Promise<number | undefined>;
   /** When it should be done, as far as that is known at once. */
   estimateOf: (state: ReadState) => Estimate | undefined;
   /** The workflow's own answer, which needs a worker. */
@@ -87,6 +91,12 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
     const [activity] = raw.pendingActivities ?? [];
     return activity && activityDetails(activity);
   });
+  const queuePositionOf = createQueuePositions((node) =>
+    call(
+      () => client.workflow.getHandle(permitsWorkflowId(node, taskQueue)).query(permitQueueQuery),
+      DESCRIBE_DEADLINE_MS,
+    ),
+  );
   const durations = createDurations((target) => call(() => pastDurations(client, target), VISIBILITY_DEADLINE_MS));
 
   /** One at a time per execution: each carries on from the complete log of the run before. */
@@ -147,6 +157,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
     },
 
     detailsOf,
+    queuePositionOf,
     estimateOf: (state) => estimateOf(state, durations.of(formatTarget(state.target))),
 
     query: async (executionId) => {

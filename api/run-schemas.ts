@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { webhookEvent } from './schemas.ts';
+import { webhookEvent } from './webhook-schemas.ts';
 import { EXECUTION_STATUSES, TARGET_TYPES } from '../workflows/execution.ts';
 import { RUN_STATUSES } from '../workflows/run-contract.ts';
 

@@ -1,8 +1,8 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { z } from 'zod';
 import { waitRequest } from '../common/wait-request.ts';
 import { json, openWait } from './steering-schemas.ts';
 import { ESTIMATE_BASES } from './estimate.ts';
+import { webhookEvent, webhookRegistration } from './webhook-schemas.ts';
 import { EXECUTION_STATUSES, LANES, STEP_KINDS, TARGET_TYPES } from '../workflows/execution.ts';
 
 /**
@@ -10,47 +10,8 @@ import { EXECUTION_STATUSES, LANES, STEP_KINDS, TARGET_TYPES } from '../workflow
  * snake_case exists only in this file, in `execution-view.ts` and where AgentField's words are read.
  */
 
-const MAX_HEADERS = 20;
-const MAX_HEADER_NAME = 256;
-const MAX_HEADER_VALUE = 4096;
-/** Of all together: they travel sealed beside the result, in a payload that Temporal takes whole or not at all. */
-const MAX_HEADERS_BYTES = 16 * 1024;
 const MAX_TIMEOUT_MS = 30 * 24 * 3_600_000;
-/** Headers that belong to the connection, to the body or to our signatures. */
-const RESERVED_HEADER =
-  /^(host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|content-.*|webhook-.*|x-agentfield-.*)$/i;
-
 const jsonObject = z.record(z.string(), z.unknown());
-
-const webhookUrl = z
-  .string()
-  .max(2048)
-  .refine(isWebhookUrl, 'must be an http or https URL with a host and without credentials');
-
-const webhookHeaders = z.record(z.string(), z.string().max(MAX_HEADER_VALUE)).superRefine((headers, ctx) => {
-  const names = Object.keys(headers);
-  if (Buffer.byteLength(JSON.stringify(headers)) > MAX_HEADERS_BYTES)
-    ctx.addIssue({ code: 'custom', message: `at most ${MAX_HEADERS_BYTES} bytes of names and values` });
-  if (names.length > MAX_HEADERS) ctx.addIssue({ code: 'custom', message: `at most ${MAX_HEADERS} headers` });
-  for (const name of names.slice(0, MAX_HEADERS)) {
-    const flaw = headerFlaw(name, headers[name] ?? '');
-    if (flaw) ctx.addIssue({ code: 'custom', path: [name.slice(0, 64)], message: flaw });
-  }
-});
-
-export const webhookRegistration = z
-  .strictObject({
-    url: webhookUrl.meta({ description: 'Where the outcome is posted to' }),
-    secret: z
-      .string()
-      .min(1)
-      .max(4096)
-      .refine(hasKey, 'whsec_ must be followed by base64')
-      .optional()
-      .meta({ description: 'Signs the webhook; sealed at once, never shown' }),
-    headers: webhookHeaders.optional().meta({ description: 'Sent with the webhook; values are sealed at once' }),
-  })
-  .meta({ id: 'WebhookRegistration' });
 
 export const executeRequest = z
   .strictObject({
@@ -65,6 +26,12 @@ export const executeRequest = z
       .max(MAX_TIMEOUT_MS)
       .optional()
       .meta({ description: 'Limit of the whole execution in milliseconds; past it the status is timeout' }),
+    priority: z.int().min(1).max(5).optional().meta({ description: '1 goes first, 5 last; 3 when absent' }),
+    fairness_key: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,64}$/, 'must be 1 to 64 visible ASCII characters')
+      .optional()
+      .meta({ description: 'Whose it is: those who wait for a worker take turns by it' }),
     context: jsonObject.optional().meta({ description: 'Stored with the execution, never sent to the agent' }),
     run_metadata: jsonObject.optional().meta({ description: "AgentField's; accepted, not used" }),
   })
@@ -145,17 +112,7 @@ export const acceptedAnswer = z
   })
   .meta({ id: 'AcceptedAnswer' });
 
-export const webhookEvent = z
-  .object({
-    attempt: z.int(),
-    http_status: z.int().nullable(),
-    error: z.string().nullable(),
-    timestamp: timestamp.nullable(),
-    duration_ms: z.int().nullable(),
-  })
-  .meta({ id: 'WebhookEvent' });
-
-export const WAITING_KINDS = ['worker', 'agent', 'retry', 'callback', 'human', 'webhook'] as const;
+export const WAITING_KINDS = ['worker', 'agent', 'retry', 'callback', 'human', 'webhook', 'permit'] as const;
 
 export const waitingOnSchema = z
   .object({
@@ -166,6 +123,7 @@ export const waitingOnSchema = z
     next_retry_at: timestamp.nullable(),
     last_heartbeat_at: timestamp.nullable(),
     last_error: z.string().nullable(),
+    queue_position: z.int().nullable().optional().meta({ description: 'Of a permit: 1 is the next' }),
   })
   .meta({ id: 'WaitingOn', description: 'Why it is not moving' });
 export type WaitingOn = z.infer<typeof waitingOnSchema>;
@@ -335,25 +293,3 @@ export const problemDetails = z
     control: z.literal('cancel').optional().meta({ description: 'To an agent whose execution is over: stop' }),
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details' });
-
-/** A Standard Webhooks secret whose key is empty would sign with a key that everybody knows. */
-function hasKey(secret: string): boolean {
-  return !secret.startsWith('whsec_') || /^[A-Za-z0-9+/]{2,}={0,2}$/.test(secret.slice('whsec_'.length));
-}
-
-function isWebhookUrl(text: string): boolean {
-  // The parser would make a host of what follows in `http:///x`, and drop the empty user of `http://@host`.
-  return /^https?:\/\/[^/?#@]+([/?#]|$)/i.test(text) && !/[\s\\]/.test(text) && URL.canParse(text);
-}
-
-function headerFlaw(name: string, value: string): string | undefined {
-  if (name.length > MAX_HEADER_NAME) return `name is longer than ${MAX_HEADER_NAME}`;
-  if (RESERVED_HEADER.test(name)) return 'is set by Perdure or by HTTP itself and cannot be chosen';
-  try {
-    validateHeaderName(name);
-    validateHeaderValue(name, value);
-    return undefined;
-  } catch {
-    return 'is not a valid HTTP header';
-  }
-}

@@ -21,6 +21,7 @@ export function executionStart(
     workflowIdConflictPolicy: 'FAIL',
     // The first agent call is made within a workflow task: a dead worker must be noticed as soon as in any other.
     workflowTaskTimeout: Math.min(input.policy.agent.heartbeatTimeoutMs, MAX_TASK_TIMEOUT_MS),
+    ...(input.priority && { priority: input.priority }),
     typedSearchAttributes: [
       { key: SEARCH_ATTRIBUTES.target, value: formatTarget(input.target) },
       { key: SEARCH_ATTRIBUTES.runId, value: input.runId },

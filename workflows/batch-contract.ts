@@ -18,7 +18,7 @@ export interface BatchInput {
   items: BatchItem[];
   /** How many of them may be open at the same time. */
   maxInFlight: number;
-  /** Of each agent node. */
+  /** Of each target, `node.name`. */
   policies: Record<string, ExecutionPolicy>;
   webhook?: { registration: SealedWebhook; policy: ExecutionPolicy['webhook'] };
   /** Keyed hash of the request, present when it came with an `Idempotency-Key`. */

@@ -8,6 +8,7 @@ import { isNotFound, WorkflowExecutionAlreadyStartedError } from '../../common/t
 import { BATCH_WORKFLOW, batchSubject } from '../../workflows/batch-contract.ts';
 import type { BatchInput, BatchItem } from '../../workflows/batch-contract.ts';
 import type { ExecutionPolicy } from '../../workflows/contract.ts';
+import { formatTarget } from '../../workflows/execution.ts';
 import type { JsonObject } from '../../workflows/execution.ts';
 import { rosterId } from '../../workflows/run-contract.ts';
 import type { runBatch } from '../../workflows/run-batch.ts';
@@ -105,7 +106,7 @@ export function batchRoutes(deps: AppDeps): Hono {
       const schema = node.inputSchemas?.get(target.name);
       const flaws = schema ? flawsOfInput(call.input, schema) : [];
       if (flaws.length > 0) throw invalid(flaws);
-      policies[node.node] = policyFor(node, deps.policy);
+      policies[formatTarget(target)] = policyFor(node, target, deps.policy);
       const executionId = executionIdOfItem(batchId, index);
       return {
         index,

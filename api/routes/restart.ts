@@ -84,7 +84,7 @@ export function restartRoutes(deps: AppDeps): Hono {
       ...(request.timeout_ms !== undefined && { timeoutMs: request.timeout_ms }),
       ...(request.webhook && { webhook: sealWebhook(deps, executionId, request.webhook) }),
       restartOf: restartOf(request, named, source),
-      policy: policyFor(node, deps.policy),
+      policy: policyFor(node, target, deps.policy),
     };
   }
 
