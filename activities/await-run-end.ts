@@ -15,6 +15,15 @@ const MAX_PAUSE_MS = 10_000;
 const START_LIMIT_MS = 20_000;
 const PARALLEL_READS = 20;
 
+/** Those that came before it were seen to have ended: they are only read again when there is hope that all have. */
+function startingWith(executionId: string | undefined, places: TreePlace[]): TreePlace[] {
+  const at = Math.max(
+    0,
+    places.findIndex((place) => place.executionId === executionId),
+  );
+  return [...places.slice(at), ...places.slice(0, at)];
+}
+
 /** How an execution has ended. */
 interface End {
   status: TerminalStatus;
@@ -37,7 +46,7 @@ export const awaitRunEnd: RunActivities['awaitRunEnd'] = async ({ runId, rosterI
     const known = await executionsOf(client, runId, rosterId);
     return known.some((member) => member.executionId === executionId) ? known : [{ executionId }, ...known];
   };
-  const places = placesOf(await members());
+  const places = startingWith(blocking, placesOf(await members()));
   const ends = new Map<TreePlace, End>();
   let open: string | undefined;
   let isMissing = false;

@@ -13,6 +13,7 @@ import { describe, executionsOf, statusOfClosed } from './run-executions.ts';
 const PARALLEL_CANCELS = 20;
 /** After so many attempts what could not be cancelled is told as it is. */
 const MAX_ATTEMPTS = 5;
+const BEAT_MS = 1_000;
 const QUERY_DEADLINE_MS = 5_000;
 
 export const cancelExecutions: RunActivities['cancelExecutions'] = async (cancelling) => {
@@ -24,12 +25,19 @@ export const cancelExecutions: RunActivities['cancelExecutions'] = async (cancel
   const done = new Map(
     ((info.heartbeatDetails as CancelledNode[] | undefined) ?? []).map((one) => [one.executionId, one]),
   );
+  let beatAt = 0;
+  /** What was done may be long: it is not told for every execution. */
+  const beat = () => {
+    if (Date.now() - beatAt < BEAT_MS) return;
+    beatAt = Date.now();
+    heartbeat([...done.values()]);
+  };
   const nodes: CancelledNode[] = [];
   const depths = [...new Set(places.map(({ depth }) => depth))].toSorted((one, other) => other - one);
   for (const depth of depths) {
     const level = places.filter((place) => place.depth === depth);
     const cancelled = await mapLimited(level, PARALLEL_CANCELS, async ({ executionId }) => {
-      heartbeat([...done.values()]);
+      beat();
       const node = done.get(executionId) ?? (await cancelOne(client, executionId, cancelling));
       if (node?.did === 'cancelled') done.set(executionId, node);
       return node;
