@@ -35,7 +35,11 @@ class Inapplicable extends Error {}
 type Container = Json[] | JsonObject;
 
 /** Throws `PatchFlaw`. */
-export function applyPatch(before: PatchedDocument, patch: PatchOperation[]): PatchedDocument {
+export function applyPatch(
+  before: PatchedDocument,
+  patch: PatchOperation[],
+  maxChars = MAX_DOCUMENT_CHARS,
+): PatchedDocument {
   let { document, chars } = before;
   for (const [i, operation] of patch.entries()) {
     try {
@@ -43,9 +47,8 @@ export function applyPatch(before: PatchedDocument, patch: PatchOperation[]): Pa
       document = applyOne(document, operation, written);
       if (written === undefined || operation.op === 'test') continue;
       chars += JSON.stringify(written).length + operation.path.length + 4;
-      if (chars > MAX_DOCUMENT_CHARS) chars = JSON.stringify(document).length;
-      if (chars > MAX_DOCUMENT_CHARS)
-        throw new Inapplicable(`the document would be longer than ${MAX_DOCUMENT_CHARS} characters`);
+      if (chars > maxChars) chars = JSON.stringify(document).length;
+      if (chars > maxChars) throw new Inapplicable(`the document would be longer than ${maxChars} characters`);
     } catch (err) {
       if (err instanceof Inapplicable) throw new PatchFlaw(i, err.message);
       throw err;

@@ -121,14 +121,13 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
   const temporal = connectTemporal(config.temporal);
   const { client } = temporal;
   const closing = new AbortController();
-  const { app, watchers, registry, onUpgrade } = createApi(config, temporal, logger, closing.signal);
+  const { app, onUpgrade, close } = createApi(config, temporal, logger, closing.signal);
   const server = await listen(app, config, onUpgrade);
   const url = `http://127.0.0.1:${server.port}`;
   t.after(async () => {
     closing.abort();
     await server.close(100);
-    watchers.close();
-    registry.close();
+    close();
     workerRegistry.close();
     await temporal.close();
   });
