@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { mapLimited } from '../common/map-limited.ts';
 import type { MemoryFeed } from '../memory/feed.ts';
 import { matchesGlob } from '../memory/glob.ts';
-import type { Memories, Since } from '../memory/memories.ts';
+import type { Memories, Wanted } from '../memory/memories.ts';
 import type { MemoryName } from '../workflows/memory-contract.ts';
 import type { MemoryChange } from '../workflows/memory-state.ts';
 import type { MemoryEventFilter, memoryEvent } from './memory-schemas.ts';
@@ -40,9 +40,13 @@ export function createMemoryChanges(memories: Memories, feed: MemoryFeed): Memor
   ): Promise<() => void> {
     const name = memoryOf(filter);
     const { since } = filter;
-    const isSince: Since | undefined = since === undefined ? undefined : ({ at }) => at > since;
-    if (name) return memories.watch(name, { onChange: (change) => tell(name, change) }, isSince);
-    if (!isSince) return feed.subscribe(tell);
+    const isWanted: Wanted | undefined = since === undefined ? undefined : ({ at }) => at > since;
+    if (name) {
+      const { ready, stop } = memories.watch(name, { onChange: (change) => tell(name, change) }, isWanted);
+      await ready;
+      return stop;
+    }
+    if (!isWanted) return feed.subscribe(tell);
     /** Held back until what is older was told; then the ids of what must not be told again. */
     let held: Parameters<typeof tell>[] | undefined = [];
     const told = new Set<string>();

@@ -2,7 +2,7 @@ import { mapLimited } from '../common/map-limited.ts';
 import { memoryWorkflowId } from '../workflows/memory-contract.ts';
 import type { MemoryName } from '../workflows/memory-contract.ts';
 import type { MemoryChange } from '../workflows/memory-state.ts';
-import type { Memories } from './memories.ts';
+import type { Memories, MemoryWatch } from './memories.ts';
 
 export type FeedListener = (name: MemoryName, change: MemoryChange) => void;
 
@@ -18,15 +18,21 @@ export interface MemoryFeed {
 
 /** Past it those are left that have not changed for the longest time. */
 const MAX_FOLLOWED = 500;
-/** Of those that were left and are not to be taken up again by a look. */
 const MAX_LEFT = 20_000;
 const PARALLEL_READS = 20;
+
+interface Member {
+  watch: MemoryWatch | undefined;
+  /** Revision of the last change that was told. */
+  told: number;
+}
 
 export function createMemoryFeed(memories: Memories, { lookMs }: { lookMs: number }): MemoryFeed {
   const listeners = new Set<FeedListener>();
   /** Those that changed last come last. */
-  const joined = new Map<string, Promise<() => void>>();
-  const left = new Set<string>();
+  const joined = new Map<string, Member>();
+  /** What was told of those that were left: a look does not take them up again, who has to do with them does. */
+  const left = new Map<string, number>();
   let running: { began: Promise<void>; stop: () => void } | undefined;
 
   const keyOf = (name: MemoryName) => memoryWorkflowId(name, '');
@@ -34,44 +40,46 @@ export function createMemoryFeed(memories: Memories, { lookMs }: { lookMs: numbe
   async function join(name: MemoryName, since: string): Promise<void> {
     const key = keyOf(name);
     if (joined.has(key)) return;
+    const known = left.get(key) ?? 0;
     left.delete(key);
-    const listener = {
-      onChange: (change: MemoryChange) => {
-        const watch = joined.get(key);
-        if (watch && joined.delete(key)) joined.set(key, watch);
-        for (const tell of listeners) tell(name, change);
-      },
-      // A look finds it when it is there again.
-      onGone: () => leave(key),
+    // It is in its place before it is followed, which is what we listen to ourselves.
+    const member: Member = { watch: undefined, told: known };
+    joined.set(key, member);
+    const onChange = (change: MemoryChange) => {
+      member.told = change.rev;
+      joined.delete(key);
+      joined.set(key, member);
+      for (const tell of listeners) tell(name, change);
     };
-    const watch = memories.watch(name, listener, ({ at }) => at >= since);
-    joined.set(key, watch);
-    for (const oldest of joined.keys()) {
+    // A look finds it when it is there again.
+    const onGone = () => leave(key);
+    member.watch = memories.watch(name, { onChange, onGone }, ({ at, rev }) => at >= since && rev > known);
+    for (const [oldest, { told }] of joined) {
       if (joined.size <= MAX_FOLLOWED) break;
       leave(oldest);
       if (left.size >= MAX_LEFT) left.clear();
-      left.add(oldest);
+      left.set(oldest, told);
     }
     try {
-      await watch;
+      await member.watch.ready;
     } catch (err) {
-      joined.delete(key);
+      leave(key);
       throw err;
     }
   }
 
   function leave(key: string): void {
-    const watch = joined.get(key);
+    joined.get(key)?.watch?.stop();
     joined.delete(key);
-    watch?.then(
-      (stop) => stop(),
-      () => undefined,
-    );
   }
 
   function start(): NonNullable<typeof running> {
     const since = new Date().toISOString();
+    let isOver = false;
     let isLooking = false;
+    const joinNow = async (name: MemoryName) => {
+      if (!isOver) await join(name, since);
+    };
     const look = async () => {
       if (isLooking) return;
       isLooking = true;
@@ -79,14 +87,15 @@ export function createMemoryFeed(memories: Memories, { lookMs }: { lookMs: numbe
         const names = await memories.names();
         const found = names.filter((name) => !left.has(keyOf(name))).slice(0, MAX_FOLLOWED);
         // The newest last, as if it had changed last.
-        await mapLimited(found.toReversed(), PARALLEL_READS, (name) => join(name, since));
+        await mapLimited(found.toReversed(), PARALLEL_READS, joinNow);
       } finally {
         isLooking = false;
       }
     };
     const again = setInterval(() => void look().catch(() => undefined), lookMs).unref();
-    const forget = memories.onFollowed((name) => void join(name, since).catch(() => undefined));
+    const forget = memories.onFollowed((name) => void joinNow(name).catch(() => undefined));
     const stop = () => {
+      isOver = true;
       clearInterval(again);
       forget();
       for (const key of joined.keys()) leave(key);

@@ -20,17 +20,22 @@ export interface Memories extends Pick<MemoryFollower, 'onFollowed'> {
    */
   write: (name: MemoryName, write: MemoryWrite) => Promise<Written | { kind: 'busy' | 'unseen' }>;
   /**
-   * Told of every change once it resolves, and of those since then that are still kept. Throws when Temporal cannot be
-   * reached; later outages are sat out.
-   * @returns calls it off
+   * Told of every change once it is ready, and of those of before that are wanted and still kept. Not ready, it throws
+   * when Temporal cannot be reached; later outages are sat out.
    */
-  watch: (name: MemoryName, listener: MemoryListener, since?: Since) => Promise<() => void>;
+  watch: (name: MemoryName, listener: MemoryListener, isWanted?: Wanted) => MemoryWatch;
   /** Those that are followed here, and others as far as Temporal's visibility knows, the newest first. */
   names: () => Promise<MemoryName[]>;
   close: () => void;
 }
 
-export type Since = (change: MemoryChange) => boolean;
+export type Wanted = (change: MemoryChange) => boolean;
+
+export interface MemoryWatch {
+  ready: Promise<void>;
+  /** From then on nothing is told. */
+  stop: () => void;
+}
 
 export interface MemoryDeps extends Omit<FollowerDeps, 'onWritten'> {
   client: Client;
@@ -46,7 +51,7 @@ const OUTAGE_GRACE_MS = 2_000;
 const MAX_LISTED = 500;
 
 export function createMemories({ client, maxRunEvents, ...deps }: MemoryDeps): Memories {
-  const { taskQueue } = deps;
+  const { taskQueue, namespace, connection: following } = deps;
   const { connection } = client as Client & { connection: Connection };
   /** By the id of a write that is under way. */
   const outcomes = new Map<string, (written: Written) => void>();
@@ -99,41 +104,42 @@ export function createMemories({ client, maxRunEvents, ...deps }: MemoryDeps): M
     write,
     onFollowed: follower.onFollowed,
 
-    watch: async (name, { onChange, onGone }, since) => {
+    watch: (name, { onChange, onGone }, isWanted) => {
       const one = follower.follow(name);
-      const held: MemoryChange[] = [];
-      let isOpen = false;
+      /** Held back until what is older was told. */
+      let held: MemoryChange[] | undefined = [];
       const listener: MemoryListener = {
-        onChange: (change) => (isOpen ? onChange(change) : void held.push(change)),
+        onChange: (change) => (held ? void held.push(change) : onChange(change)),
         ...(onGone && { onGone }),
       };
       one.listeners.add(listener);
       const stop = () => void one.listeners.delete(listener);
-      try {
+      const catchUp = async () => {
         const { projection } = await known(one);
-        const kept = since ? (projection?.state()?.changes ?? []).filter(since) : [];
+        if (!one.listeners.has(listener)) return;
+        const kept = isWanted ? (projection?.state()?.changes ?? []).filter(isWanted) : [];
         const last = kept.at(-1)?.rev ?? 0;
-        isOpen = true;
-        for (const change of [...kept, ...held.filter(({ rev }) => rev > last)]) onChange(change);
-        return stop;
-      } catch (err) {
+        const news = [...kept, ...(held ?? []).filter(({ rev }) => rev > last)];
+        held = undefined;
+        for (const change of news) onChange(change);
+      };
+      const ready = catchUp().catch((err: unknown) => {
         stop();
         throw err;
-      }
+      });
+      return { ready, stop };
     },
 
     names: async () => {
       const names = new Map(follower.names().map((name) => [memoryWorkflowId(name, taskQueue), name]));
       const query = `WorkflowType="${MEMORY_WORKFLOW}" AND ExecutionStatus="Running" AND TaskQueue="${taskQueue}"`;
-      await connection.withDeadline(Date.now() + LIST_DEADLINE_MS, async () => {
-        let listed = 0;
-        for await (const { workflowId } of client.workflow.list({ query, pageSize: MAX_LISTED })) {
-          const name = memoryOfWorkflowId(workflowId);
-          if (name) names.set(workflowId, name);
-          listed += 1;
-          if (listed >= MAX_LISTED) break;
-        }
-      });
+      const { executions } = await following.withDeadline(Date.now() + LIST_DEADLINE_MS, () =>
+        following.workflowService.listWorkflowExecutions({ namespace, query, pageSize: MAX_LISTED }),
+      );
+      for (const { execution } of executions ?? []) {
+        const name = memoryOfWorkflowId(execution?.workflowId ?? '');
+        if (name) names.set(execution?.workflowId ?? '', name);
+      }
       return [...names.values()];
     },
 

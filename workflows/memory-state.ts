@@ -68,7 +68,10 @@ export function entryOf({ document }: MemoryState, key: string): MemoryEntry | u
 
 /** What the write would come to; nothing is changed. */
 export function planWrite(state: MemoryState, write: MemoryWrite): Planned {
-  const { key, action, data = null, at } = write;
+  const { key, action, data = null } = write;
+  // Clocks of API processes may differ: time does not go back within a memory.
+  const last = state.changes.at(-1)?.at ?? '';
+  const at = write.at > last ? write.at : last;
   const before = entryOf(state, key);
   if (action === 'delete' && !before) return { kind: 'unchanged' };
   const rev = state.rev + 1;
@@ -83,6 +86,7 @@ export function planWrite(state: MemoryState, write: MemoryWrite): Planned {
     const { document } = applyPatch({ document: state.document as unknown as Json, chars: 0 }, [operation], Infinity);
     const change = {
       ...write,
+      at,
       rev,
       ...(entry && { createdAt: entry.createdAt }),
       ...(before && { previousData: before.data }),

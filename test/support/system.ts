@@ -48,6 +48,8 @@ export interface SystemOptions {
   agentNodes: Record<string, unknown>;
   address?: string;
   withWorker?: boolean;
+  /** One of its own when left out. */
+  taskQueue?: string;
   maxConcurrentActivities?: number;
   limits?: Partial<ApiConfig['limits']>;
   policy?: {
@@ -88,7 +90,7 @@ export interface Answered {
 /** API and worker in this process, against the test run's Temporal server, with real HTTP at every edge. */
 export async function startSystem(t: Pick<TestContext, 'after'>, options: SystemOptions): Promise<System> {
   const address = options.address ?? temporalAddress();
-  const taskQueue = `test-${randomUUID()}`;
+  const { taskQueue = `test-${randomUUID()}` } = options;
   const agentNodes = parseAgentNodes([{ from: 'test', text: JSON.stringify(options.agentNodes) }]);
   const sealer = createSealer(new Map([['test', randomBytes(32)]]));
   const logger = options.logger ?? createLogger('test', process.env.PERDURE_TEST_VERBOSE ? 'debug' : 'silent');
