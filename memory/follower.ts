@@ -133,18 +133,25 @@ export function createMemoryFollower(deps: FollowerDeps): MemoryFollower {
   /** @returns whether the memory goes on in another run */
   async function followRun(one: Following): Promise<boolean> {
     const projection = createMemoryProjection(one.name, converter);
+    const untold: { id: string; written: Written }[] = [];
+    const show = () => {
+      one.projection = projection;
+      tell(one, projection);
+      for (const { id, written } of untold.splice(0)) onWritten(id, written);
+    };
     let token = new Uint8Array();
     do {
       const { events, next } = await readPage(idOf(one.name), token, { follow: one.stop.signal });
       for (const event of events) {
         const brought = await projection.fold(event);
-        if (brought) onWritten(brought.id, brought.written);
-        if (one.told !== undefined) tell(one, projection);
+        if (brought) untold.push(brought);
+        // Nobody sees a memory go back: it is shown when it knows all that was told.
+        if (one.told !== undefined && (projection.state()?.rev ?? 0) >= one.told) show();
       }
       token = new Uint8Array(next);
       if (events.length >= PAGE_EVENTS && token.length > 0) continue;
-      one.projection = projection;
       one.told ??= projection.state()?.rev ?? 0;
+      show();
       one.lastError = undefined;
       one.status = 'current';
       wake(one);
