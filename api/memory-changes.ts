@@ -1,12 +1,14 @@
 import type { z } from 'zod';
 import { mapLimited } from '../common/map-limited.ts';
 import type { MemoryFeed } from '../memory/feed.ts';
+import { TooManyFollowed } from '../memory/follower.ts';
 import { matchesGlob } from '../memory/glob.ts';
 import type { Memories, Wanted } from '../memory/memories.ts';
 import type { MemoryName } from '../workflows/memory-contract.ts';
 import type { MemoryChange } from '../workflows/memory-state.ts';
 import type { MemoryEventFilter, memoryEvent } from './memory-schemas.ts';
 import { memoryEventView } from './memory-view.ts';
+import { tooManyStreams } from './stream-slots.ts';
 
 export type MemoryEvent = z.infer<typeof memoryEvent>;
 
@@ -25,6 +27,7 @@ export interface MemoryChanges {
 }
 
 const MAX_WAITING = 1_000;
+const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 const PARALLEL_READS = 20;
 
 export function createMemoryChanges(memories: Memories, feed: MemoryFeed): MemoryChanges {
@@ -91,11 +94,19 @@ export function createMemoryChanges(memories: Memories, feed: MemoryFeed): Memor
       const waiting: MemoryEvent[] = [];
       let isTooMuch = false;
       let wake = () => {};
+      let bytes = 0;
+      const take = () => {
+        bytes = 0;
+        return waiting.splice(0);
+      };
       const stop = await subscribe(filter, (name, change) => {
         if (!isOf(name, filter) || !isKeyWanted(filter, change.key)) return;
-        isTooMuch ||= waiting.length >= MAX_WAITING;
+        isTooMuch ||= waiting.length >= MAX_WAITING || bytes >= MAX_WAITING_BYTES;
         if (!isTooMuch) waiting.push(memoryEventView(name, change));
+        bytes += change.bytes;
         wake();
+      }).catch((err: unknown) => {
+        throw err instanceof TooManyFollowed ? tooManyStreams() : err;
       });
       const onAbort = () => wake();
       signal.addEventListener('abort', onAbort);
@@ -108,10 +119,10 @@ export function createMemoryChanges(memories: Memories, feed: MemoryFeed): Memor
           };
         });
       try {
-        yield waiting.splice(0);
+        yield take();
         while (!signal.aborted && !isTooMuch) {
           if (waiting.length === 0) await news();
-          if (!signal.aborted) yield waiting.splice(0);
+          if (!signal.aborted) yield take();
         }
       } finally {
         signal.removeEventListener('abort', onAbort);

@@ -17,7 +17,7 @@ export interface MemoryFeed {
 }
 
 /** Past it those are left that have not changed for the longest time. */
-const MAX_FOLLOWED = 500;
+const MAX_FOLLOWED = 200;
 const MAX_LEFT = 20_000;
 const PARALLEL_READS = 20;
 
@@ -53,7 +53,6 @@ export function createMemoryFeed(memories: Memories, { lookMs }: { lookMs: numbe
     };
     // A look finds it when it is there again.
     const onGone = () => leave(key);
-    member.watch = memories.watch(name, { onChange, onGone }, ({ at, rev }) => at >= since && rev > known);
     for (const [oldest, { told }] of joined) {
       if (joined.size <= MAX_FOLLOWED) break;
       leave(oldest);
@@ -61,6 +60,7 @@ export function createMemoryFeed(memories: Memories, { lookMs }: { lookMs: numbe
       left.set(oldest, told);
     }
     try {
+      member.watch = memories.watch(name, { onChange, onGone }, ({ at, rev }) => at >= since && rev > known);
       await member.watch.ready;
     } catch (err) {
       leave(key);

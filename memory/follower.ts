@@ -29,9 +29,14 @@ export interface Followed {
   lookAgain: () => void;
 }
 
+/** As many memories are watched as may be followed. */
+export class TooManyFollowed extends Error {}
+
 /** Follows each memory at most once per process. */
 export interface MemoryFollower {
   follow: (name: MemoryName) => Followed;
+  /** Whether it can be followed for long. */
+  hasRoomFor: (name: MemoryName) => boolean;
   names: () => MemoryName[];
   /** Told of each memory that is followed from now on. */
   onFollowed: (listener: (name: MemoryName) => void) => () => void;
@@ -52,8 +57,8 @@ export interface FollowerDeps {
 const RETRY_MS = 500;
 /** How often is looked for a memory that is watched and not there. */
 const LOOK_MS = 1_000;
-/** Names come from clients: what is kept for them is bounded. */
-const MAX_FOLLOWED = 2_000;
+/** Names come from clients, and Temporal serves so many long polls (1,200 per frontend unless told otherwise). */
+const MAX_FOLLOWED = 500;
 const MAX_FOLLOWED_BYTES = 256 * 1024 * 1024;
 
 interface Following extends Followed {
@@ -63,7 +68,7 @@ interface Following extends Followed {
 }
 
 export function createMemoryFollower(deps: FollowerDeps): MemoryFollower {
-  const { connection, namespace, taskQueue, converter, lingerMs = 60_000, onWritten } = deps;
+  const { connection, namespace, taskQueue, converter, lingerMs = 10_000, onWritten } = deps;
   const readPage = createPageReader({ connection, namespace });
   const followed = new Map<string, Following>();
   const onFollowed = new Set<(name: MemoryName) => void>();
@@ -202,6 +207,8 @@ export function createMemoryFollower(deps: FollowerDeps): MemoryFollower {
 
   return {
     follow,
+    hasRoomFor: (name) =>
+      followed.size < MAX_FOLLOWED || followed.has(idOf(name)) || [...followed.values()].some(isIdle),
     names: () => [...followed.values()].flatMap(({ name, status }) => (status === 'current' ? [name] : [])),
     onFollowed: (listener) => {
       onFollowed.add(listener);

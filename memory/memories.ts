@@ -4,7 +4,7 @@ import { MEMORY_WORKFLOW, memoryOfWorkflowId, memoryWorkflowId, writeSignal } fr
 import type { MemoryName, MemoryWrite } from '../workflows/memory-contract.ts';
 import { planWrite } from '../workflows/memory-state.ts';
 import type { MemoryChange, MemoryState, Written } from '../workflows/memory-state.ts';
-import { createMemoryFollower } from './follower.ts';
+import { createMemoryFollower, TooManyFollowed } from './follower.ts';
 import type { Followed, FollowerDeps, MemoryFollower, MemoryListener } from './follower.ts';
 
 /** What agents remember, as projections of the histories of the workflows that keep it. */
@@ -20,7 +20,7 @@ export interface Memories extends Pick<MemoryFollower, 'onFollowed'> {
    */
   write: (name: MemoryName, write: MemoryWrite) => Promise<Written | { kind: 'busy' | 'unseen' }>;
   /**
-   * Told of every change once it is ready, and of those of before that are wanted and still kept. Not ready, it throws
+   * Throws `TooManyFollowed`. Told of every change once it is ready, and of those of before that are wanted and still kept. Not ready, it throws
    * when Temporal cannot be reached; later outages are sat out.
    */
   watch: (name: MemoryName, listener: MemoryListener, isWanted?: Wanted) => MemoryWatch;
@@ -105,6 +105,7 @@ export function createMemories({ client, maxRunEvents, ...deps }: MemoryDeps): M
     onFollowed: follower.onFollowed,
 
     watch: (name, { onChange, onGone }, isWanted) => {
+      if (!follower.hasRoomFor(name)) throw new TooManyFollowed();
       const one = follower.follow(name);
       /** Held back until what is older was told. */
       let held: MemoryChange[] | undefined = [];
