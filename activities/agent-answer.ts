@@ -54,7 +54,7 @@ export async function readAnswer(
   const bytes = await readBody(body, maxResultBytes);
   if (!bytes) throw agentFailures.resultTooLarge(maxResultBytes);
   const result = checkResult(parseResult(bytes), maxResultBytes);
-  if (headers[STATUS_HEADER] !== 'waiting') return { kind: 'result', result };
+  if (String(headers[STATUS_HEADER] ?? '').toLowerCase() !== 'waiting') return { kind: 'result', result };
   const { waiting, checkpoint } = isObject(result) ? result : {};
   const wait = checkWait(waiting, checkpoint);
   return { kind: 'stream', follow: ({ report }) => endTurn(wait, checkpoint, report) };

@@ -72,6 +72,10 @@ function sseReader(complete: Frame[], maxBytes: number): FrameReader {
       sinceFrame = 0;
       complete.push(toFrame(event, data));
     },
+    // What keeps the connection open is part of no frame.
+    onComment: () => {
+      sinceFrame = 0;
+    },
   });
   return {
     push: (text) => {
@@ -93,7 +97,7 @@ function toFrame(event: string | undefined, text: string): Frame {
     case 'result':
       return { kind: 'result', result: fields.result ?? null };
     case 'waiting': {
-      const { type: _, checkpoint, ...wait } = fields;
+      const { type: _, id: __, checkpoint, ...wait } = fields;
       return { kind: 'waiting', wait, ...(checkpoint !== undefined && { checkpoint }) };
     }
     case 'error':

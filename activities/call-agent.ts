@@ -73,14 +73,13 @@ export function createCallAgent(
   }
 
   async function callAgent(call: AgentCall): Promise<AgentAnswer> {
-    const { executionId, attemptsBefore = 0, mayBeHeld, mustBeHeld, continuation } = call;
+    const { executionId, attemptsBefore = 0, mayBeHeld, mustBeHeld } = call;
     const { attempt } = Context.current().info;
     const known = mayBeHeld && attempt === 1 ? held.take(executionId) : undefined;
     if (known) return followToEnd(executionId, known);
     if (mustBeHeld) throw agentFailures.workerDied();
     const number = attemptsBefore + attempt;
-    const recorded =
-      number > 1 || hasWaited() ? await signalsSinceScheduled(Context.current(), continuation?.turn ?? 1) : undefined;
+    const recorded = number > 1 || hasWaited() ? await signalsSinceScheduled(Context.current(), call) : undefined;
     // An agent whose word is recorded is not called again, also where the workflow has not heard it yet.
     if (recorded?.isCalledBack) return { kind: 'accepted' };
     if (recorded?.isHeld) return { kind: 'handed-back', attempts: number - 1 };

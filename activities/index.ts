@@ -4,10 +4,12 @@ import type { AgentNodeDirectory } from '../common/agent-nodes.ts';
 import type { Sealer } from '../common/sealing.ts';
 import type { Activities } from '../workflows/contract.ts';
 import type { NodeActivities } from '../workflows/node-contract.ts';
+import type { PermitActivities } from '../workflows/permit-contract.ts';
 import { createCallAgent } from './call-agent.ts';
 import type { CallAgentDeps } from './call-agent.ts';
 import { createDeliverWebhook } from './deliver-webhook.ts';
 import { createNodeActivities } from './node-lease.ts';
+import { permitActivities } from './permits.ts';
 import { createTellAgentCancelled } from './tell-agent-cancelled.ts';
 
 export interface ActivityDeps extends Omit<CallAgentDeps, 'http'> {
@@ -18,12 +20,13 @@ export interface ActivityDeps extends Omit<CallAgentDeps, 'http'> {
   webhookHttp: Dispatcher;
 }
 
-export function createActivities(deps: ActivityDeps): Activities & NodeActivities {
+export function createActivities(deps: ActivityDeps): Activities & NodeActivities & PermitActivities {
   const { agentNodes, sealer, agentHttp, webhookHttp } = deps;
   return {
     ...createCallAgent({ ...deps, http: agentHttp }),
     deliverWebhook: createDeliverWebhook({ sealer, http: webhookHttp }),
     ...createNodeActivities(agentNodes),
+    ...permitActivities,
     tellAgentCancelled: createTellAgentCancelled({ agentNodes, http: agentHttp }),
   };
 }

@@ -2,6 +2,7 @@ import type { Context } from '@temporalio/activity';
 import { decodeFirst } from '../common/decode-payload.ts';
 import type { HistoryEvent } from '../common/history-pages.ts';
 import { agentCallbackSignal, agentReportSignal, pauseSignal, resumeSignal } from '../workflows/contract.ts';
+import type { AgentCall } from '../workflows/contract.ts';
 import type { AgentCallback, AgentReport, Json } from '../workflows/execution.ts';
 
 type Payloads = Parameters<typeof decodeFirst>[0];
@@ -21,10 +22,10 @@ export interface RecordedSignals {
  * Looks for it in the history of the workflow that this activity belongs to, from its newest event back to the one that
  * scheduled the activity. The workflow may not have got round to it: when Temporal comes back from a crash, the retry
  * of a call can be quicker than the task that would have cancelled it.
- * @param turn in which the agent is to be called: the word that ended an earlier one does not count
  */
-export async function signalsSinceScheduled(context: Context, turn: number): Promise<RecordedSignals> {
+export async function signalsSinceScheduled(context: Context, call: AgentCall): Promise<RecordedSignals> {
   const { client } = context;
+  const turn = call.continuation?.turn ?? 1;
   const decode = <T>(payloads: Payloads) => decodeFirst<T>(payloads, client.options.loadedDataConverter);
   let isHeld: boolean | undefined;
   let checkpoint: Json | undefined;
@@ -47,7 +48,11 @@ export async function signalsSinceScheduled(context: Context, turn: number): Pro
         isHeld ??= false;
     }
   }
-  return { isCalledBack: false, isHeld: isHeld ?? false, ...(checkpoint !== undefined && { checkpoint }) };
+  return {
+    isCalledBack: false,
+    isHeld: isHeld ?? call.isHeld ?? false,
+    ...(checkpoint !== undefined && { checkpoint }),
+  };
 }
 
 /** From the newest on. */

@@ -82,8 +82,11 @@ export function pauseAfter(pauseBeforeMs: number, elapsedMs: number): number {
   return Math.min(pauseBeforeMs * INTERVAL_GROWTH, Math.max(MAX_INTERVAL_MS, elapsedMs * MAX_INTERVAL_SHARE));
 }
 
+/** What an entry of the log takes with every reader, beside what it says. */
+const ENTRY_BYTES = 100;
+
 function sizeOf(report: AgentReport): number {
-  return Buffer.byteLength(JSON.stringify(report));
+  return ENTRY_BYTES + Buffer.byteLength(JSON.stringify(report));
 }
 
 /** @returns whether the report takes room of its own */

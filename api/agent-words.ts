@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { canonicalJson } from '../common/json.ts';
 import { agentCallbackSignal, agentReportSignal } from '../workflows/contract.ts';
-import type { AgentCallback, AgentReport } from '../workflows/execution.ts';
+import type { AgentCallback, AgentReport, WaitRequest } from '../workflows/execution.ts';
 import { applyPatch, PatchFlaw } from '../workflows/json-patch.ts';
 import type { PatchOperation } from '../workflows/json-patch.ts';
 import { openMessages } from '../workflows/messages.ts';
@@ -19,7 +19,7 @@ import type { Signalling } from './signalling.ts';
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 /** The last word of an agent in one of its turns. */
-export type LastWord = DistributiveOmit<AgentCallback, 'callbackId' | 'turn'>;
+export type LastWord = DistributiveOmit<AgentCallback, 'callbackId' | 'turn' | 'reports'>;
 
 /** What agents say by callbacks. */
 export interface AgentWords {
@@ -36,8 +36,11 @@ export interface AgentWords {
   ) => Promise<ReadState>;
 }
 
+/** Of one request: numbers may have become longer than they came, and Temporal takes 2 MiB. */
+const MAX_SIGNAL_BYTES = 1024 * 1024;
+
 export function createAgentWords(signalling: Signalling, client: Client): AgentWords {
-  const { call, get, getBetweenTasks, getOpen, getOpenNow, see, signalAndSee, signalOpen } = signalling;
+  const { call, get, getBetweenTasks, getNow, getOpen, getOpenNow, see, signalAndSee, signalOpen } = signalling;
   const queue = createReportQueue((executionId, reports) =>
     call(() => client.workflow.getHandle(executionId).signal(agentReportSignal, reports)),
   );
@@ -47,15 +50,21 @@ export function createAgentWords(signalling: Signalling, client: Client): AgentW
     const news = reports.filter(({ id }) => id === undefined || !state.eventIds?.includes(id));
     if (news.length === 0) return state;
     refuseIfFull(state);
+    if (Buffer.byteLength(JSON.stringify(news)) > MAX_SIGNAL_BYTES)
+      throw new ApiError(
+        'body_too_large',
+        `written out as plain JSON the events are larger than ${MAX_SIGNAL_BYTES} bytes: send them in several requests`,
+        { executionId },
+      );
     await refuseFlaws(state, news);
     // What has no id of the agent's gets one: it tells whether a report came before the end or after it.
     const prefix = randomBytes(6).toString('base64url');
     const marked = news.map((one, i) => ({ ...one, id: one.id ?? `${prefix}.${i}` }));
     const isThere = ({ eventIds = [] }: ExecutionState) => marked.every(({ id }) => eventIds.includes(id));
     const { events } = state.history;
-    return (
-      (await signalAndSee(executionId, () => queue.add(executionId, marked, pauseAfter(events)), isThere)) ?? state
-    );
+    const seen = await signalAndSee(executionId, () => queue.add(executionId, marked, pauseAfter(events)), isThere);
+    // Recorded in any case; the directions of now are what the agent needs.
+    return seen ?? getNow(executionId);
   }
 
   /** What would come to nothing is refused, as far as it can be seen by now. */
@@ -78,9 +87,14 @@ export function createAgentWords(signalling: Signalling, client: Client): AgentW
     return report(state.executionId, receipts);
   }
 
-  async function endTurn(executionId: string, word: LastWord, turn: number): Promise<ReadState> {
+  async function endTurn(
+    executionId: string,
+    word: LastWord,
+    turn: number,
+    reports: AgentReport[],
+  ): Promise<ReadState> {
     const callbackId = randomUUID();
-    const callback: AgentCallback = { ...word, callbackId, turn };
+    const callback: AgentCallback = { ...word, callbackId, turn, ...(reports.length > 0 && { reports }) };
     const send = () => client.workflow.getHandle(executionId).signal(agentCallbackSignal, callback);
     const isEnded = (now: ReadState) => wordOf(now) !== undefined || turn < turnOf(now);
     const sent = await signalOpen(executionId, () => call(send));
@@ -101,10 +115,16 @@ export function createAgentWords(signalling: Signalling, client: Client): AgentW
     callback: async (executionId, word, { turn = 1, reports = [] } = {}) => {
       const before = await getBetweenTasks(executionId);
       if (wordOf(before) || turn < turnOf(before)) return sameWordOrConflict(before, word, turn);
-      if (reports.length > 0) await report(executionId, reports);
-      return endTurn(executionId, word, turn);
+      if (turn > begunTurnOf(before) && turn > begunTurnOf(await getNow(executionId)))
+        throw new ApiError('turn_not_begun', `turn ${turn} has not begun`, { executionId });
+      return endTurn(executionId, word, turn, reports);
     },
   };
+}
+
+/** The newest turn that the agent was given. */
+function begunTurnOf({ turn = 1 }: ReadState): number {
+  return turn;
 }
 
 /** What the agent has said last in this turn, or what became of the execution. */
@@ -112,9 +132,15 @@ function wordOf({ outcome, callback }: ReadState): LastWord | undefined {
   return outcome ?? callback;
 }
 
+/** Each may look at a megabyte, and is folded by every reader: that many take a reader a second at most. */
+const MAX_PATCHES = 50;
+
 /** Throws for the first one that would come to nothing. */
 function findFlaw(state: ReadState, reports: AgentReport[]): void {
   const { executionId } = state;
+  const patches = reports.filter((report) => report.type === 'other' && report.name === 'context.patch');
+  if (patches.length > MAX_PATCHES)
+    throw invalid([{ path: '$.events', message: `up to ${MAX_PATCHES} context patches in one request` }]);
   let context = state.context ?? EMPTY_CONTEXT;
   for (const report of reports) {
     if (report.type !== 'other') continue;
@@ -146,15 +172,26 @@ function findFlaw(state: ReadState, reports: AgentReport[]): void {
 function sameWordOrConflict(state: ReadState, word: LastWord, turn: number): ReadState {
   const { executionId } = state;
   const current = turnOf(state);
-  if (turn < current && word.status === 'waiting') return state;
-  const first = state.outcome ?? (turn < current ? undefined : state.callback);
-  if (!first)
+  const isPast = turn < current;
+  const asked = turn === current - 1 && state.waiting ? { status: 'waiting' as const, ...state.waiting } : undefined;
+  const first = state.outcome ?? (isPast ? asked : state.callback);
+  if (word.status === 'waiting' && (first?.status === 'waiting' ? isSameQuestion(first, word) : isPast)) return state;
+  if (!first || (isPast && word.status !== 'waiting'))
     throw new ApiError('turn_over', `turn ${turn} is over, the agent has the word in turn ${current}`, { executionId });
   const sameResult =
     first.status !== 'succeeded' ||
     word.status !== 'succeeded' ||
     canonicalJson(first.result) === canonicalJson(word.result);
-  if (first.status === word.status && sameResult) return state;
+  if (first.status === word.status && sameResult && word.status !== 'waiting') return state;
   const how = first.status === word.status ? 'with another result' : `not ${word.status}`;
-  throw new ApiError('conflicting_callback', `execution has already ended as ${first.status}, ${how}`, { executionId });
+  const message =
+    first.status === 'waiting'
+      ? 'the agent has already ended this turn with another question'
+      : `execution has already ended as ${first.status}, ${how}`;
+  throw new ApiError('conflicting_callback', message, { executionId });
+}
+
+function isSameQuestion(one: WaitRequest, other: WaitRequest): boolean {
+  const words = ({ kind, text, options }: WaitRequest) => canonicalJson([kind, text, options ?? null]);
+  return words(one) === words(other);
 }

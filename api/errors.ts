@@ -31,6 +31,7 @@ const STATUS_OF = {
   context_changed: 409,
   message_id_reused: 409,
   turn_over: 409,
+  turn_not_begun: 409,
   step_differs: 409,
   too_many_deliveries: 409,
   memory_full: 409,

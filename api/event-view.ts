@@ -73,6 +73,9 @@ function contentOf(entry: LogRecord['entry']): Pick<LogEvent, 'kind' | 'data'> {
     case 'resume':
     case 'answer':
     case 'cancel-request':
+    case 'permit-requested':
+    case 'permit-granted':
+    case 'permit-released':
     case 'instance-lost':
       throw new Error(`${entry.kind} has no number`);
   }

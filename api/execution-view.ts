@@ -19,9 +19,11 @@ export interface Surroundings {
   /** Of the activity that it waits for. */
   details?: ActivityDetails | undefined;
   estimate?: Estimate | undefined;
+  /** Of one that waits for its turn: 1 is the next. */
+  queuePosition?: number | undefined;
 }
 
-export function executionView(state: ReadState, { details, estimate }: Surroundings = {}): Execution {
+export function executionView(state: ReadState, { details, estimate, queuePosition }: Surroundings = {}): Execution {
   const { outcome } = state;
   return {
     execution_id: state.executionId,
@@ -34,7 +36,7 @@ export function executionView(state: ReadState, { details, estimate }: Surroundi
     status: state.status,
     created_at: state.createdAt,
     started_at: outcome?.startedAt ?? state.startedAt ?? null,
-    waiting_on: waitingOn(state, state.pending, details),
+    waiting_on: waitingOn(state, state.pending, { details, queuePosition }),
     lane: state.lane ?? null,
     current_action: state.currentAction ?? null,
     progress_pct: state.progressPct ?? null,
@@ -73,10 +75,11 @@ export function executionView(state: ReadState, { details, estimate }: Surroundi
 
 /** The same with all that there is to know of it at this moment. */
 export async function viewNow(
-  { detailsOf, estimateOf }: Pick<Executions, 'detailsOf' | 'estimateOf'>,
+  { detailsOf, estimateOf, queuePositionOf }: Pick<Executions, 'detailsOf' | 'estimateOf' | 'queuePositionOf'>,
   state: ReadState,
 ): Promise<Execution> {
-  return executionView(state, { details: await detailsOf(state), estimate: estimateOf(state) });
+  const [details, queuePosition] = await Promise.all([detailsOf(state), queuePositionOf(state)]);
+  return executionView(state, { details, queuePosition, estimate: estimateOf(state) });
 }
 
 /** How an execution ended, as it stands in it and in its log. */

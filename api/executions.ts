@@ -14,6 +14,8 @@ import type { AgentWords } from './agent-words.ts';
 import { createDurations } from './durations.ts';
 import { estimateOf } from './estimate.ts';
 import type { Estimate } from './estimate.ts';
+import { permitQueueQuery, permitsWorkflowId } from '../workflows/permit-contract.ts';
+import { createQueuePositions } from './queue-positions.ts';
 import { pastDurations } from './list.ts';
 import { ApiError } from './errors.ts';
 import type { Histories } from './histories.ts';
@@ -46,6 +48,8 @@ export interface Executions extends AgentWords, Steering, Steps {
   readLog: Histories['readLog'];
   /** How the activity that it waits for is doing, as far as that is known. */
   detailsOf: (state: ReadState) => Promise<ActivityDetails | undefined>;
+  /** Its place in the queue of its agent, from 1; undefined where it is in none, or that is not known. */
+  queuePositionOf: (state: ReadState) => Promise<number | undefined>;
   /** When it should be done, as far as that is known at once. */
   estimateOf: (state: ReadState) => Estimate | undefined;
   /** The workflow's own answer, which needs a worker. */
@@ -88,6 +92,12 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
     const [activity] = raw.pendingActivities ?? [];
     return activity && activityDetails(activity);
   });
+  const queuePositionOf = createQueuePositions((node) =>
+    call(
+      () => client.workflow.getHandle(permitsWorkflowId(node, taskQueue)).query(permitQueueQuery),
+      DESCRIBE_DEADLINE_MS,
+    ),
+  );
   const durations = createDurations((target) => call(() => pastDurations(client, target), VISIBILITY_DEADLINE_MS));
 
   /** One at a time per execution: each carries on from the complete log of the run before. */
@@ -143,6 +153,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
           workflowIdConflictPolicy: 'FAIL',
           // The first agent call is made within a workflow task: a dead worker must be noticed as soon as in any other.
           workflowTaskTimeout: Math.min(input.policy.agent.heartbeatTimeoutMs, MAX_TASK_TIMEOUT_MS),
+          ...(input.priority && { priority: input.priority }),
           typedSearchAttributes: [
             { key: SEARCH_ATTRIBUTES.target, value: formatTarget(input.target) },
             { key: SEARCH_ATTRIBUTES.runId, value: input.runId },
@@ -164,6 +175,7 @@ export function createExecutions(deps: ExecutionsDeps): Executions {
     },
 
     detailsOf,
+    queuePositionOf,
     estimateOf: (state) => estimateOf(state, durations.of(formatTarget(state.target))),
 
     query: async (executionId) => {

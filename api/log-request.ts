@@ -12,6 +12,7 @@ export const logParameters = {
     .string()
     .max(1000)
     .transform((list) => list.split(',').filter((kind) => kind !== ''))
+    .transform((kinds) => (kinds.length > 0 ? kinds : undefined))
     .optional(),
   /** Every event without a type of its own: a browser hears of a type only if it knows its name. */
   type: z.literal('message').optional(),

@@ -14,12 +14,20 @@ const instanceId = z
   .transform((id) => id || undefined)
   .meta({ description: 'One process, until it ends; made of base_url when absent' });
 
+const maxConcurrent = z
+  .int()
+  .min(1)
+  .max(100_000)
+  .nullish()
+  .meta({ description: 'How many executions it takes at a time; the others wait. Absent: any number' });
+
 const nodeFunction = z.looseObject({
   id: nodeName,
   input_schema: z.record(z.string(), z.json()).nullish().meta({ description: 'JSON Schema' }),
   output_schema: z.record(z.string(), z.json()).nullish(),
   tags: z.array(z.string().max(100)).max(50).nullish(),
   description: z.string().max(4000).nullish(),
+  max_concurrent: maxConcurrent,
 });
 
 export const registerRequest = z
@@ -42,6 +50,7 @@ export const registerRequest = z
           .meta({ description: 'As `2s`; what is silent for two is asked after' }),
       })
       .nullish(),
+    max_concurrent: maxConcurrent,
     validate_input: z.boolean().nullish().meta({ description: 'false: inputs are not held against the input schemas' }),
   })
   .meta({ id: 'RegisterRequest' });

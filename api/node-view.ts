@@ -68,12 +68,13 @@ function phaseOf(status: NodeState['instances'][number]['status']) {
   return status === 'live' ? 'ready' : status === 'lost' ? 'offline' : status;
 }
 
-function functionView({ name, inputSchema, outputSchema, tags, description }: NodeFunction) {
+function functionView({ name, inputSchema, outputSchema, tags, description, maxConcurrent }: NodeFunction) {
   return {
     id: name,
     ...(inputSchema && { input_schema: inputSchema }),
     ...(outputSchema && { output_schema: outputSchema }),
     tags: tags ?? [],
     ...(description !== undefined && { description }),
+    ...(maxConcurrent !== undefined && { max_concurrent: maxConcurrent }),
   };
 }

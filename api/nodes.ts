@@ -169,13 +169,15 @@ const OWN_FIELDS = new Set([
   'reasoners',
   'skills',
   'validate_input',
+  'max_concurrent',
   'last_heartbeat',
   'registered_at',
   'callback_discovery',
 ]);
 
 function registrationOf(request: z.infer<typeof registerRequest>): Registration {
-  const { base_url, version, instance_id, reasoners, skills, communication_config, validate_input } = request;
+  const { base_url, version, instance_id, reasoners, skills, communication_config, validate_input, max_concurrent } =
+    request;
   const baseUrl = base_url.replace(/\/+$/, '');
   const intervalMs = durationMs(communication_config?.heartbeat_interval ?? undefined);
   const details = Object.fromEntries(
@@ -191,6 +193,7 @@ function registrationOf(request: z.infer<typeof registerRequest>): Registration 
       intervalMs === undefined ? DEFAULT_LEASE_MS : Math.min(Math.max(2 * intervalMs, MIN_LEASE_MS), MAX_LEASE_MS),
     at: new Date().toISOString(),
     details,
+    ...(max_concurrent && { maxConcurrent: max_concurrent }),
     ...(validate_input === false && { isUnchecked: true }),
   };
 }
@@ -201,6 +204,7 @@ function functionOf({
   output_schema,
   tags,
   description,
+  max_concurrent,
 }: NonNullable<z.infer<typeof registerRequest>['skills']>[number]): NodeFunction {
   return {
     name: id,
@@ -208,6 +212,7 @@ function functionOf({
     ...(output_schema && { outputSchema: output_schema as JsonObject }),
     ...(tags && tags.length > 0 && { tags }),
     ...(description && { description }),
+    ...(max_concurrent && { maxConcurrent: max_concurrent }),
   };
 }
 

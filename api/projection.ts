@@ -9,6 +9,8 @@ import type {
   RedeliverWebhookInput,
   WebhookDelivery,
 } from '../workflows/contract.ts';
+import { releasePermitSignal } from '../workflows/permit-contract.ts';
+import type { PermitActivities } from '../workflows/permit-contract.ts';
 import type { Ending, OpenWait, Outcome, WebhookAttempt } from '../workflows/execution.ts';
 import { entriesOfSignal } from '../workflows/signals.ts';
 import { append, beginCall, cancelledEnding, initialState, interruptedAttempt, outcomeOf } from '../workflows/state.ts';
@@ -106,7 +108,7 @@ export function createProjection(
 
   async function activityScheduled(into: ExecutionState, event: HistoryEvent): Promise<void> {
     const { activityType, input } = event.activityTaskScheduledEventAttributes ?? {};
-    const name = activityType?.name as keyof Activities | undefined;
+    const name = activityType?.name as keyof (Activities & PermitActivities) | undefined;
     switch (name) {
       case 'callAgent':
       case 'followAgentCall': {
@@ -129,7 +131,10 @@ export function createProjection(
         }
         return;
       }
+      case 'requestPermit':
+        return add(into, { kind: 'permit-requested', at: workflowTime });
       case 'awaitInstance':
+      case 'findEnded':
       case 'beginAgentCall': // a local activity: it is recorded as a marker
       case undefined:
         return;
@@ -199,6 +204,8 @@ export function createProjection(
     if (event.workflowExecutionSignaledEventAttributes) return signaled(state, event);
     const modified = event.workflowPropertiesModifiedEventAttributes;
     if (modified) return memoChanged(state, modified);
+    const { signalName } = event.signalExternalWorkflowExecutionInitiatedEventAttributes ?? {};
+    if (signalName === releasePermitSignal.name) return add(state, { kind: 'permit-released' });
     if (event.activityTaskScheduledEventAttributes) return activityScheduled(state, event);
     const { activityTaskCompletedEventAttributes: completed, activityTaskFailedEventAttributes: failure } = event;
     if (completed)

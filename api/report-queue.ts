@@ -38,6 +38,8 @@ export function pauseAfter(events: number): number {
 const MAX_BATCH_BYTES = 512 * 1024;
 /** An execution that is silent for so long starts over with the shortest pause. */
 const FORGET_MS = 60_000;
+/** Who has sent an event finds its id among the newest, of which twice as many are kept. */
+const MAX_BATCH_EVENTS = 1_000;
 
 interface Waiting {
   reports: AgentReport[];
@@ -93,7 +95,7 @@ export function createReportQueue(
       queues.set(executionId, queue);
       queue.atLeastMs = atLeastMs;
       return new Promise((resolve, reject) => {
-        queue.waiting.push({ reports, bytes: JSON.stringify(reports).length, resolve, reject });
+        queue.waiting.push({ reports, bytes: Buffer.byteLength(JSON.stringify(reports)), resolve, reject });
         if (!queue.isSending) void drain(executionId, queue);
       });
     },
@@ -103,9 +105,11 @@ export function createReportQueue(
 /** As many as one signal holds, at least one. */
 function takeBatch(waiting: Waiting[]): Waiting[] {
   let bytes = 0;
+  let events = 0;
   const end = waiting.findIndex((one, i) => {
     bytes += one.bytes;
-    return i > 0 && bytes > MAX_BATCH_BYTES;
+    events += one.reports.length;
+    return i > 0 && (bytes > MAX_BATCH_BYTES || events > MAX_BATCH_EVENTS);
   });
   return waiting.splice(0, end === -1 ? waiting.length : end);
 }

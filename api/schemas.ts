@@ -62,6 +62,12 @@ export const executeRequest = z
       .max(MAX_TIMEOUT_MS)
       .optional()
       .meta({ description: 'Limit of the whole execution in milliseconds; past it the status is timeout' }),
+    priority: z.int().min(1).max(5).optional().meta({ description: '1 goes first, 5 last; 3 when absent' }),
+    fairness_key: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,64}$/, 'must be 1 to 64 visible ASCII characters')
+      .optional()
+      .meta({ description: 'Whose it is: those who wait for a worker take turns by it' }),
     context: jsonObject.optional().meta({ description: 'Stored with the execution, never sent to the agent' }),
     run_metadata: jsonObject.optional().meta({ description: "AgentField's; accepted, not used" }),
   })
@@ -152,7 +158,7 @@ const webhookEvent = z
   })
   .meta({ id: 'WebhookEvent' });
 
-export const WAITING_KINDS = ['worker', 'agent', 'retry', 'callback', 'human', 'webhook'] as const;
+export const WAITING_KINDS = ['worker', 'agent', 'retry', 'callback', 'human', 'webhook', 'permit'] as const;
 
 export const waitingOnSchema = z
   .object({
@@ -163,6 +169,7 @@ export const waitingOnSchema = z
     next_retry_at: timestamp.nullable(),
     last_heartbeat_at: timestamp.nullable(),
     last_error: z.string().nullable(),
+    queue_position: z.int().nullable().optional().meta({ description: 'Of a permit: 1 is the next' }),
   })
   .meta({ id: 'WaitingOn', description: 'Why it is not moving' });
 export type WaitingOn = z.infer<typeof waitingOnSchema>;

@@ -20,6 +20,8 @@ export interface Signalling {
   getOpen: (executionId: string) => Promise<ReadState>;
   /** The same, as Temporal has it now: another API process may be ahead of what is known here. */
   getOpenNow: (executionId: string) => Promise<ReadState>;
+  /** The state, as Temporal has it now. Throws `execution_not_found`. */
+  getNow: (executionId: string) => Promise<ReadState>;
   /** Sends to an open execution; `closed` when it has ended in the meantime. */
   signalOpen: (executionId: string, send: () => Promise<void>) => Promise<'sent' | 'closed'>;
   /**
@@ -98,6 +100,10 @@ export function createSignalling(client: Client, watchers: Watchers, patienceMs:
     signalOpen,
 
     getOpen,
+    getNow: (executionId) => {
+      watchers.forget(executionId);
+      return get(executionId);
+    },
     getOpenNow: (executionId) => {
       watchers.forget(executionId);
       return getOpen(executionId);

@@ -3,7 +3,8 @@ import type { Client } from '@temporalio/client';
 import { canonicalJson } from '../common/json.ts';
 import { answerSignal, pauseSignal, resumeSignal, steerSignal } from '../workflows/contract.ts';
 import type { Answer, PauseRequest, SteerMessage } from '../workflows/execution.ts';
-import { MAX_OPEN_MESSAGES, openMessages } from '../workflows/messages.ts';
+import { isRoomFor } from '../workflows/messages.ts';
+import { TOO_MANY_MESSAGES } from '../workflows/steering.ts';
 import type { TrackedMessage } from '../workflows/messages.ts';
 import { ApiError } from './errors.ts';
 import { invalid } from './json-body.ts';
@@ -35,7 +36,7 @@ export function createSteering({ getOpen, getOpenNow, signalAndSee }: Signalling
     const { executionId, turn = 1 } = state;
     const id = idOf(said);
     const send = () => handleOf(executionId).signal(answerSignal, { ...said, id, turn });
-    const isAnswered = ({ answered }: ReadState) => (answered?.turn ?? 0) >= turn;
+    const isAnswered = ({ answered }: ReadState) => (answered?.at(-1)?.turn ?? 0) >= turn;
     const seen = (await signalAndSee(executionId, send, isAnswered)) ?? notSeenAs(executionId);
     if (isOwn(seen, said, turn)) return seen;
     throw new ApiError('not_waiting', 'somebody else has answered first', { executionId });
@@ -44,28 +45,31 @@ export function createSteering({ getOpen, getOpenNow, signalAndSee }: Signalling
   return {
     steer: async (executionId, message) => {
       const { id, ifRev } = message;
+      const digest = digestOf(message);
       const state = await getOpen(executionId);
-      const known = state.messages?.find((one) => one.id === id);
-      if (known?.status === 'rejected') refuseStale(state, ifRev);
-      if (known) return sameMessage(state, known, message);
+      const find = (now: ReadState) => now.messages?.find((one) => one.id === id);
+      const known = find(state);
+      if (known && !known.refusal) return sameMessage(state, known, digest);
       refuseIfFull(state);
       refuseStale(state, ifRev);
-      if (openMessages(state.messages).length >= MAX_OPEN_MESSAGES)
-        throw new ApiError('too_many_messages', `the agent has not dealt with ${MAX_OPEN_MESSAGES} messages yet`, {
+      if (!isRoomFor(state.messages, message)) throw tooManyMessages(executionId);
+      if (isAsking(state) && state.paused)
+        throw new ApiError('not_waiting', 'the execution is paused, and its agent waits: let it go on first', {
           executionId,
-          retryAfterS: 5,
         });
-      const find = (now: ReadState) => now.messages?.find((one) => one.id === id);
-      const seen = await signalAndSee(
-        executionId,
-        () => handleOf(executionId).signal(steerSignal, message),
-        (now) => find(now) !== undefined,
-      );
+      const isTaken = (now: ReadState) => {
+        const one = find(now);
+        // One that was refused before may have the same id.
+        return one !== undefined && (!one.refusal || one.digest === digest);
+      };
+      const send = () => handleOf(executionId).signal(steerSignal, { ...message, digest });
+      const seen = await signalAndSee(executionId, send, isTaken);
       const taken = seen && find(seen);
       if (!seen || !taken) throw notSeen(executionId);
-      // The agent has patched its context in the meantime.
-      if (taken.status === 'rejected' && ifRev !== undefined) refuseStale(seen, ifRev);
-      return sameMessage(seen, taken, message);
+      // The agent has patched its context in the meantime, or others have spoken to it.
+      if (taken.refusal === 'stale') refuseStale(seen, ifRev);
+      if (taken.refusal) throw tooManyMessages(executionId);
+      return sameMessage(seen, taken, digest);
     },
 
     pause: async (executionId, request) => {
@@ -83,7 +87,7 @@ export function createSteering({ getOpen, getOpenNow, signalAndSee }: Signalling
         const { data, turn: _, ...who } = request;
         if (data !== undefined)
           throw new ApiError('not_waiting', 'the execution is paused: let it go on first', { executionId });
-        const send = () => handleOf(executionId).signal(resumeSignal, who);
+        const send = () => handleOf(executionId).signal(resumeSignal, { ...who, at: new Date().toISOString() });
         return (await signalAndSee(executionId, send, isOn)) ?? notSeenAs(executionId);
       }
       if (isOwn(state, request)) return state;
@@ -95,6 +99,12 @@ export function createSteering({ getOpen, getOpenNow, signalAndSee }: Signalling
         throw new ApiError(
           'not_paused',
           'the execution waits for an approval: decide it, or send its agent a message',
+          { executionId },
+        );
+      if (request.data === undefined && request.turn === undefined)
+        throw new ApiError(
+          'not_paused',
+          'the agent waits for an answer: send data, or turn alone to let it go on without one',
           { executionId },
         );
       refuseOtherTurn(state, request);
@@ -121,20 +131,31 @@ function isAsking({ waiting, answer }: ReadState): boolean {
   return waiting !== undefined && answer === undefined;
 }
 
-/** Whether this is what was answered last: then it was sent again, for its answer got lost. */
+/** Whether this was the answer: then it was sent again, for what came of it got lost. Without a turn: the last answer. */
 function isOwn(state: ReadState, said: Said, turn = said.turn): boolean {
-  const { answered } = state;
-  if (!answered || isAsking(state)) return false;
-  return answered.id === idOf(said) && (turn === undefined || answered.turn === turn);
+  const { answered = [] } = state;
+  if (turn === undefined) return !isAsking(state) && answered.at(-1)?.id === idOf(said);
+  return answered.some((one) => one.turn === turn && one.id === idOf(said));
 }
 
 function idOf(said: Said): string {
   const { turn: _, ...words } = said;
+  return digestOf(words);
+}
+
+function digestOf(words: object): string {
   return createHash('sha256').update(canonicalJson(words)).digest('base64url').slice(0, 22);
 }
 
 /** Who has seen an earlier question does not answer this one. */
-function refuseOtherTurn({ executionId, turn = 1 }: ReadState, said: Said): void {
+function refuseOtherTurn({ executionId, turn = 1, answered }: ReadState, said: Said): void {
+  const last = answered?.at(-1);
+  if (said.turn === undefined && last?.turn === turn - 1 && last.id === idOf(said))
+    throw new ApiError(
+      'not_waiting',
+      `so the question of turn ${turn - 1} was answered: to answer the one of turn ${turn} alike, send turn`,
+      { executionId },
+    );
   if (said.turn === undefined || said.turn === turn) return;
   throw new ApiError('not_waiting', `the execution waits with the question of turn ${turn}`, { executionId });
 }
@@ -146,11 +167,14 @@ function refuseStale({ executionId, context }: ReadState, ifRev: number | undefi
   throw new ApiError('context_changed', `the context is at revision ${rev}`, { executionId, members: { rev } });
 }
 
-function sameMessage({ executionId }: ReadState, known: TrackedMessage, message: SteerMessage): TrackedMessage {
-  // Of one that is dealt with, the text is no longer there to compare with.
-  if (known.message && canonicalJson(known.message) !== canonicalJson(message))
+function sameMessage({ executionId }: ReadState, known: TrackedMessage, digest: string): TrackedMessage {
+  if (known.digest !== undefined && known.digest !== digest)
     throw new ApiError('message_id_reused', 'this id was used for another message', { executionId });
   return known;
+}
+
+function tooManyMessages(executionId: string): ApiError {
+  return new ApiError('too_many_messages', TOO_MANY_MESSAGES, { executionId, retryAfterS: 5 });
 }
 
 function notSeen(executionId: string): ApiError {

@@ -1,13 +1,18 @@
 import type { ExecutionState } from '../workflows/state.ts';
 import { isOver } from '../workflows/state.ts';
 import type { ActivityDetails } from './activity-details.ts';
+import type { Surroundings } from './execution-view.ts';
 import type { Pending } from './pending.ts';
 import type { WaitingOn } from './schemas.ts';
 
 const PASSING_MS = 1_000;
 
 /** Why an execution is not moving; null when it is over and everybody was told. */
-export function waitingOn(state: ExecutionState, pending: Pending, details?: ActivityDetails): WaitingOn | null {
+export function waitingOn(
+  state: ExecutionState,
+  pending: Pending,
+  { details, queuePosition }: Pick<Surroundings, 'details' | 'queuePosition'> = {},
+): WaitingOn | null {
   if (isOver(state)) return pending.delivery ? activityOf('webhook', pending.delivery.since, WEBHOOK, details) : null;
   if (state.paused) {
     const { since, by, reason } = state.paused;
@@ -22,6 +27,11 @@ export function waitingOn(state: ExecutionState, pending: Pending, details?: Act
     const since = pending.progressAt ?? state.startedAt ?? state.createdAt;
     return plain('agent', since, 'the agent was asked to cancel, and may take a while');
   }
+  if (state.permit && !state.permit.isGranted)
+    return {
+      ...plain('permit', state.permit.since, 'its agent takes only so many at a time'),
+      queue_position: queuePosition ?? null,
+    };
   if (pending.call) return activityOf('agent', pending.call.since, AGENT, details);
   const { task, accepted, pause } = pending;
   // A task comes and goes within milliseconds: only one that stays says what it waits for.

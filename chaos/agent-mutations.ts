@@ -78,7 +78,7 @@ export const AGENT_MUTATIONS: Mutation[] = [
     edits: ACCEPTED_STILL_HELD,
     faults: 'kill-worker@acknowledged-long-ago',
     caughtBy: 'I3',
-    rounds: 4,
+    rounds: 8,
     executions: 160,
   },
   {

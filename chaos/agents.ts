@@ -1,11 +1,14 @@
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { canonical, clock } from './ledger.ts';
-import type { Ledger, Outcome } from './ledger.ts';
+import { createAgentCallbacks } from './agent-callbacks.ts';
+import type { Call } from './agent-callbacks.ts';
+import { answerTo, isSent, succeeded } from './answers.ts';
+import { createAsking } from './asking.ts';
+import { clock } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import type { PlannedExecution } from './plan.ts';
 import { CALLER_HEADER } from './stand.ts';
 
@@ -16,38 +19,10 @@ export interface Agents {
   close: () => Promise<void>;
 }
 
-/** One call, and how to answer it. Every answer is in the ledger, and so is a caller that left before it. */
-interface Call {
-  planned: PlannedExecution;
-  id: string;
-  /** The how-manyeth call of this execution, from 1. */
-  call: number;
-  callbackUrl: string;
-  eventsUrl: string;
-  response: ServerResponse;
-  reply: (
-    status: number,
-    how: string,
-    body?: unknown,
-    more?: { gave?: Outcome; retryable?: boolean; retryAfterS?: number },
-  ) => Promise<void>;
-}
-
-const CALLBACK_GIVE_UP_MS = 90_000;
-const STEPS = 3;
-const STEP_TRIES = 20;
-const CALLBACK_TIMEOUT_MS = 15_000;
 /** More than the second by which timers of Temporal may be late, or it could not be told from a short pause. */
 const RETRY_AFTER_S = 3;
 /** Longer than the longest limit of an execution that is waited for in vain. */
 const LATE_AFTER_MS = 1_500;
-
-/** The right answer to an input, which the client can work out too. */
-export function answerTo(seed: number, n: number, variant: 'a' | 'b' = 'a'): unknown {
-  return { n, variant, proof: createHash('sha256').update(`${seed} ${n} ${variant}`).digest('hex').slice(0, 16) };
-}
-
-const succeeded = (result: unknown): Outcome => ({ status: 'succeeded', result: canonical(result) });
 
 /** Every agent there is, in one server: how it behaves is in the plan of the execution that it is called for. */
 export async function startAgents(
@@ -56,7 +31,9 @@ export async function startAgents(
   planOf: (n: number) => PlannedExecution | undefined,
 ): Promise<Agents> {
   const calls = new Map<number, number>();
-  const callbacks = new Map<string, number>();
+  const callbacks = createAgentCallbacks(ledger);
+  const { report } = callbacks;
+  const asking = createAsking(ledger, seed, callbacks);
   const busy = new Set<Promise<void>>();
   const server = createServer((request, response) => {
     const work = handle(request, response).catch(() => void response.destroy());
@@ -75,7 +52,9 @@ export async function startAgents(
       response.writeHead(204).end();
       return;
     }
-    const { n } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as { n: number };
+    const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Record<string, unknown>;
+    const turn = Number(request.headers['perdure-turn'] ?? 1);
+    const { n } = (turn > 1 ? body.input : body) as { n: number };
     const planned = planOf(n);
     if (!planned) throw new Error(`nobody has planned ${n}`);
     const call = (calls.get(n) ?? 0) + 1;
@@ -86,6 +65,7 @@ export async function startAgents(
       call,
       attempt: Number(request.headers['perdure-attempt']),
       caller: String(request.headers[CALLER_HEADER]),
+      ...(turn > 1 && { turn }),
     });
     response.once('close', () => {
       if (!response.writableFinished) ledger.add(n, { kind: 'agent-cut', id, call });
@@ -94,16 +74,20 @@ export async function startAgents(
       planned,
       id,
       call,
+      turn,
+      body,
+      messages: new Map(),
       response,
       callbackUrl: String(request.headers['perdure-callback-url']),
       eventsUrl: String(request.headers['perdure-events-url']),
-      reply: async (status, how, body, { gave, retryable = false, retryAfterS } = {}) => {
+      reply: async (status, how, answer, { gave, retryable = false, retryAfterS, headers } = {}) => {
         if (response.destroyed) return;
-        const headers = {
+        response.writeHead(status, {
           'content-type': 'application/json',
           ...(retryAfterS && { 'retry-after': String(retryAfterS) }),
-        };
-        response.writeHead(status, headers).end(body === undefined ? '' : JSON.stringify(body));
+          ...headers,
+        });
+        response.end(answer === undefined ? '' : JSON.stringify(answer));
         if (!(await isSent(response))) return;
         const notBefore = retryAfterS && { notBefore: clock() + retryAfterS * 1000 };
         ledger.add(n, { kind: 'agent-answered', id, call, how, retryable, ...(gave && { gave }), ...notBefore });
@@ -130,7 +114,8 @@ export async function startAgents(
         return stream(call, !isFirst);
       case 'accept':
         await accept();
-        await Promise.all([sleep(workMs), tellSteps(call, workMs)]);
+        await Promise.all([sleep(workMs), callbacks.tellSteps(call, workMs)]);
+        if (planned.messages) await callbacks.applyMessages(call);
         return report(call, succeeded(result));
       case 'callback':
         // The callback comes first, the answer of the call itself never.
@@ -175,6 +160,12 @@ export async function startAgents(
         await sleep(workMs);
         await Promise.all([report(call, succeeded(result)), report(call, succeeded(answerTo(seed, n, 'b')))]);
         return;
+      case 'ask':
+      case 'ask-in-stream':
+      case 'ask-later':
+      case 'ask-again':
+      case 'ask-two':
+        return asking.takeTurn(call);
     }
   }
 
@@ -199,52 +190,6 @@ export async function startAgents(
     });
   }
 
-  /** Steps by callback, each again until there is an answer: its id keeps it from being recorded twice. */
-  async function tellSteps({ planned: { n }, id, call, eventsUrl }: Call, workMs: number): Promise<void> {
-    for (let i = 1; i <= STEPS; i++) {
-      await sleep(workMs / STEPS);
-      const step = `call ${call} step ${i}`;
-      const body = JSON.stringify({ id: `${call}.${i}`, type: 'step', kind: 'thought', name: step });
-      for (let tries = 0; tries < STEP_TRIES; tries++) {
-        const signal = AbortSignal.timeout(CALLBACK_TIMEOUT_MS);
-        const answer = await fetch(eventsUrl, { method: 'POST', body, signal }).catch(() => undefined);
-        const text = await answer?.text().catch(() => undefined);
-        if (answer && text !== undefined) ledger.add(n, { kind: 'event-answered', id, step, status: answer.status });
-        if (answer && answer.status < 500) break;
-        await sleep(250);
-      }
-    }
-  }
-
-  /** As an SDK does it: again and again, until there is an answer that says whether it was taken. */
-  async function report({ planned: { n }, id, callbackUrl }: Call, gave: Outcome): Promise<void> {
-    const body = JSON.stringify({
-      status: gave.status,
-      ...(gave.result !== undefined && { result: JSON.parse(gave.result) as unknown }),
-      ...(gave.error !== undefined && { error: gave.error }),
-    });
-    for (const until = clock() + CALLBACK_GIVE_UP_MS; clock() < until; await sleep(250)) {
-      const callback = (callbacks.get(id) ?? 0) + 1;
-      callbacks.set(id, callback);
-      const sentAt = clock();
-      ledger.add(n, { kind: 'callback-sent', id, callback, gave });
-      try {
-        const signal = AbortSignal.timeout(CALLBACK_TIMEOUT_MS);
-        const response = await fetch(callbackUrl, { method: 'POST', body, signal });
-        const text = await response.text();
-        const { status } = response;
-        ledger.add(n, { kind: 'callback-answered', id, callback, sentAt, status, gave });
-        if (status < 400) return;
-        const { code = '' } = JSON.parse(text) as { code?: string };
-        const retryAfter = response.headers.has('retry-after');
-        ledger.add(n, { kind: 'refused', to: 'callback', sentAt, status, code, retryAfter });
-        if (status < 500) return;
-      } catch {
-        ledger.add(n, { kind: 'callback-cut', id, callback });
-      }
-    }
-  }
-
   return {
     port: (server.address() as AddressInfo).port,
     idle: async () => {
@@ -255,10 +200,4 @@ export async function startAgents(
       await new Promise((resolve) => server.close(resolve));
     },
   };
-}
-
-/** Whether the whole answer has left this process; a caller that is gone does not get it. */
-async function isSent(response: ServerResponse): Promise<boolean> {
-  await Promise.race([once(response, 'finish'), once(response, 'close')]);
-  return response.writableFinished;
 }

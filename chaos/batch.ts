@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Send } from './http.ts';
-import { clock, outcomeIn } from './ledger.ts';
+import { clock, outcomeIn, questionIn } from './ledger.ts';
 import type { Ledger, LoggedAttempt } from './ledger.ts';
 
 const PERIOD_MS = 700;
 const MAX_IDS = 200;
 const TIMEOUT_MS = 15_000;
+const LAST_LOOK_TRIES = 20;
 
 type Shown = Record<string, Record<string, unknown>>;
 
@@ -74,7 +75,15 @@ async function readBatch(ledger: Ledger, send: Send, api: string, ids: Map<strin
 function noteShown(ledger: Ledger, n: number, id: string, askedAt: number, shown: Record<string, unknown>): boolean {
   const outcome = outcomeIn(shown);
   if (outcome) ledger.add(n, { kind: 'told', id, channel: 'batch', askedAt, outcome });
-  else ledger.add(n, { kind: 'told-open', id, channel: 'batch', askedAt, status: String(shown.status) });
+  else
+    ledger.add(n, {
+      kind: 'told-open',
+      id,
+      channel: 'batch',
+      askedAt,
+      status: String(shown.status),
+      ...questionIn(shown),
+    });
   return outcome !== undefined;
 }
 
@@ -91,7 +100,13 @@ export async function readAllByBatch(
       const some = all.slice(from, from + MAX_IDS);
       const askedAt = clock();
       const url = `${api}/api/v1/executions/batch-status`;
-      const { body } = await send({ n: -1, url, body: { execution_ids: some.map(([id]) => id) }, timeoutMs: 60_000 });
+      const ask = () => send({ n: -1, url, body: { execution_ids: some.map(([id]) => id) }, timeoutMs: 60_000 });
+      let { status, body } = await ask();
+      // A machine that is busy with other things may keep Temporal from answering in time.
+      for (let tries = 1; status === 503 && tries < LAST_LOOK_TRIES; tries++) {
+        await sleep(PERIOD_MS);
+        ({ status, body } = await ask());
+      }
       for (const [id, n] of some) {
         const shown = (body as Shown)[id] ?? {};
         noteShown(ledger, n, id, askedAt, shown);

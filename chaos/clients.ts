@@ -3,14 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { followLog } from './logs.ts';
 import { createBatch } from './batch.ts';
 import type { Answer, Send } from './http.ts';
-import { clock, outcomeIn } from './ledger.ts';
+import { clock, firstOf, outcomeIn, questionIn, TERMINAL } from './ledger.ts';
 import type { Channel, Ledger } from './ledger.ts';
 import type { PlannedExecution } from './plan.ts';
 import { webhookSecrets } from './secrets.ts';
 import { AGENT_NODE } from './stand.ts';
+import { createSteering } from './steering.ts';
 
 export interface Clients {
-  /** Lives through one execution: submits it, cancels it if that is planned, follows it until its end is told. */
+  /** Lives through one execution: submits it, steers it as planned, follows it until its end is told. */
   run: (planned: PlannedExecution) => Promise<void>;
   /** A read of the kind that a receiver makes when it is told. */
   ask: (n: number, id: string) => Promise<void>;
@@ -44,6 +45,13 @@ export function createClients({ ledger, seed, send, apiUrls, receiverUrl }: Clie
   const apiOf = (turn: number) => apiUrls[turn % 2 === 0 ? 0 : 1];
   const pause = (ms: number) => sleep(ms, undefined, { signal }).catch(() => undefined);
   const batch = createBatch({ ledger, send, apiOf, signal });
+  const steer = createSteering({
+    ledger,
+    send,
+    apiOf,
+    signal,
+    read: (n, id, turn) => read(n, id, 'poll', turn).catch(() => 'unknown'),
+  });
 
   /** @returns the id, as soon as the client knows it */
   async function submit(planned: PlannedExecution): Promise<string | undefined> {
@@ -113,7 +121,8 @@ export function createClients({ ledger, seed, send, apiUrls, receiverUrl }: Clie
     return id;
   }
 
-  async function read(n: number, id: string, channel: Channel, turn: number, waitS?: number): Promise<boolean> {
+  /** @returns the status, where it is told */
+  async function read(n: number, id: string, channel: Channel, turn: number, waitS?: number): Promise<string> {
     const askedAt = clock();
     const url = `${apiOf(turn)}/api/v1/executions/${id}${waitS === undefined ? '' : `?wait=${waitS}`}`;
     const timeoutMs = channel === 'receiver-poll' ? ASK_TIMEOUT_MS : READ_TIMEOUT_MS;
@@ -121,12 +130,12 @@ export function createClients({ ledger, seed, send, apiUrls, receiverUrl }: Clie
     if (status !== 200) {
       const retryAfter = headers.has('retry-after');
       ledger.add(n, { kind: 'refused', to: channel, sentAt: askedAt, status, code: String(body.code), retryAfter });
-      return false;
+      return 'unknown';
     }
     const outcome = outcomeIn(body);
     if (outcome) ledger.add(n, { kind: 'told', id, channel, askedAt, outcome });
-    else ledger.add(n, { kind: 'told-open', id, channel, askedAt, status: String(body.status) });
-    return outcome !== undefined;
+    else ledger.add(n, { kind: 'told-open', id, channel, askedAt, status: String(body.status), ...questionIn(body) });
+    return String(body.status);
   }
 
   async function follow({ n, follow }: PlannedExecution, id: string): Promise<void> {
@@ -136,10 +145,10 @@ export function createClients({ ledger, seed, send, apiUrls, receiverUrl }: Clie
     if (follow === 'webhook' && (await toldByWebhook(n))) return;
     for (let turn = n; !signal.aborted; turn++) {
       const isLong = follow === 'long-poll';
-      const isOver = await read(n, id, isLong ? 'long-poll' : 'poll', turn, isLong ? LONG_POLL_S : undefined).catch(
-        () => false,
+      const status = await read(n, id, isLong ? 'long-poll' : 'poll', turn, isLong ? LONG_POLL_S : undefined).catch(
+        () => 'unknown',
       );
-      if (isOver) return;
+      if (TERMINAL.includes(status)) return;
       await pause(isLong ? 50 : 300 + (n % 5) * 100);
     }
   }
@@ -151,66 +160,19 @@ export function createClients({ ledger, seed, send, apiUrls, receiverUrl }: Clie
   });
 
   function toldByWebhook(n: number): Promise<boolean> {
-    return firstOf(
-      (fact) => fact.kind === 'told' && fact.n === n && fact.channel === 'webhook',
-      WEBHOOK_PATIENCE_MS,
-    ).then((fact) => fact !== undefined);
-  }
-
-  /** As soon as anybody knows its id: who waits for a synchronous answer does not. */
-  async function cancel({ n, cancelAfterMs = 0 }: PlannedExecution): Promise<void> {
-    const known = await firstOf(
-      (fact) =>
-        fact.n === n && (fact.kind === 'agent-called' || (fact.kind === 'submit-answered' && fact.id !== undefined)),
-      RESUBMIT_MS,
-    );
-    const id = known && 'id' in known ? known.id : undefined;
-    await pause(cancelAfterMs);
-    for (let turn = n; id !== undefined && !signal.aborted; turn++) {
-      ledger.add(n, { kind: 'cancel-sent', id });
-      const url = `${apiOf(turn)}/api/v1/executions/${id}/cancel`;
-      const answer = await send({ n, url, body: { reason: `plan ${n}` }, timeoutMs: READ_TIMEOUT_MS }).catch(
-        () => undefined,
-      );
-      if (answer) {
-        const { sentAt, status, headers, body } = answer;
-        ledger.add(n, { kind: 'cancel-answered', id, sentAt, status });
-        const retryAfter = headers.has('retry-after');
-        if (status !== 202)
-          ledger.add(n, { kind: 'refused', to: 'cancel', sentAt, status, code: String(body.code), retryAfter });
-        if (status < 500) return;
-      }
-      await pause(RETRY_MS);
-    }
-  }
-
-  function firstOf(
-    isWanted: (fact: Parameters<Parameters<Ledger['watch']>[0]>[0]) => boolean,
-    timeoutMs: number,
-  ): Promise<ReturnType<Ledger['add']> | undefined> {
-    return new Promise((resolve) => {
-      const end = (fact?: ReturnType<Ledger['add']>) => {
-        unwatch();
-        clearTimeout(timer);
-        signal.removeEventListener('abort', give);
-        resolve(fact);
-      };
-      const give = () => end();
-      const timer = setTimeout(give, timeoutMs);
-      const unwatch = ledger.watch((fact) => {
-        if (isWanted(fact)) end(fact);
-      });
-      signal.addEventListener('abort', give);
-    });
+    return firstOf(ledger, (fact) => fact.kind === 'told' && fact.n === n && fact.channel === 'webhook', {
+      timeoutMs: WEBHOOK_PATIENCE_MS,
+      signal,
+    }).then((fact) => fact !== undefined);
   }
 
   return {
     run: async (planned) => {
-      const cancelled = planned.cancelAfterMs === undefined ? undefined : cancel(planned);
+      const steered = steer(planned);
       const id = await submit(planned);
       if (id === undefined) return ledger.giveUp(planned.n);
       await follow(planned, id);
-      await cancelled;
+      await steered;
     },
     ask: async (n, id) => {
       await read(n, id, 'receiver-poll', n).catch(() => undefined);

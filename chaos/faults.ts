@@ -24,8 +24,9 @@ export const KILL_POINTS = {
     'acknowledged-long-ago',
     'webhook-arrived',
     'webhook-taken',
+    'asked',
   ],
-  api: ['submit-sent', 'submit-accepted', 'sync-wait', 'callback-sent'],
+  api: ['submit-sent', 'submit-accepted', 'sync-wait', 'callback-sent', 'steered'],
   temporal: ['in-flight'],
 } as const;
 export type ProcessKind = keyof typeof KILL_POINTS;
@@ -80,9 +81,22 @@ export const AGENT_FAULTS = [
   'late',
   'conflict',
   'race',
+  'ask-again',
+  'ask-two',
 ] as const;
-export const AGENT_BEHAVIOURS = ['answer', 'stream', 'accept', 'callback', ...AGENT_FAULTS] as const;
+/** Those that end turns with a question, and go on when a client has answered it. */
+const ASKING = ['ask', 'ask-in-stream', 'ask-later'] as const;
+export const AGENT_BEHAVIOURS = ['answer', 'stream', 'accept', 'callback', ...ASKING, ...AGENT_FAULTS] as const;
 export type AgentBehaviour = (typeof AGENT_BEHAVIOURS)[number];
+
+export function isAsking(agent: AgentBehaviour): boolean {
+  return agent.startsWith('ask');
+}
+
+/** The others ask in the answer to their call. */
+export function isAskingByCallback(agent: AgentBehaviour): boolean {
+  return agent === 'ask-later' || agent === 'ask-again';
+}
 
 /** What a receiver does with the first attempts of a webhook, before it takes it. `gone` and `down` never take it. */
 export const RECEIVER_FAULTS = ['500', 'down', 'slow-loris', '302', '410', '429', 'huge', 'reset'] as const;

@@ -24,7 +24,7 @@ const IN_FLIGHT = 5;
 /** A 202 is recorded for certain when so much time has passed. */
 const LONG_AGO_MS = 4_500;
 /** An API is killed so long after its request was sent: before, while or after Temporal gets it. */
-const SUBMIT_MAX_MS = 12;
+const REQUEST_MAX_MS = 12;
 const RECENT_FACTS = 5_000;
 /** Not more for a worker than receivers let a signature's timestamp differ. */
 const SKEW_MS = { api: 3_600_000, worker: 120_000 } as const;
@@ -111,8 +111,9 @@ async function victims(
     case 'agent-called':
       return atFact(ledger, (fact) => (fact.kind === 'agent-called' ? named(fact.caller) : undefined), kill);
     case 'agent-answered':
-    case 'acknowledged': {
-      const how = at === 'acknowledged' ? ['202'] : ['200', 'stream'];
+    case 'acknowledged':
+    case 'asked': {
+      const how = { 'agent-answered': ['200', 'stream'], acknowledged: ['202'], asked: ['question'] }[at];
       return atFact(
         ledger,
         (fact) =>
@@ -131,13 +132,17 @@ async function victims(
         (fact) => (fact.kind === 'webhook-answered' && fact.status < 300 ? [...parts] : undefined),
         kill,
       );
-    case 'submit-sent': {
+    case 'submit-sent':
+    case 'steered': {
       const sent = await atFact(
         ledger,
-        (fact) => (fact.kind === 'submit-sent' ? named(fact.api) : undefined),
+        (fact) => {
+          if (at === 'steered') return fact.kind === 'steer-sent' ? [...parts] : undefined;
+          return fact.kind === 'submit-sent' ? named(fact.api) : undefined;
+        },
         (part) => part,
       );
-      await sleep(planned.lastsMs % SUBMIT_MAX_MS);
+      await sleep(planned.lastsMs % REQUEST_MAX_MS);
       return sent.map(kill);
     }
     case 'submit-accepted':

@@ -7,6 +7,7 @@ import { checkOutcomes } from './outcomes.ts';
 import type { Case, Violation } from './promises.ts';
 import type { PlannedExecution } from './plan.ts';
 import { checkRefusals } from './refusals.ts';
+import { checkSteering } from './steer-promises.ts';
 
 export interface Evidence {
   executions: readonly PlannedExecution[];
@@ -32,6 +33,7 @@ export function checkInvariants({ executions, facts, disturbances }: Evidence): 
       ...checkCalls(one),
       ...checkDeliveries(one),
       ...checkLogs(one),
+      ...checkSteering(one),
       ...checkRefusals(planned, n, own, disturbances),
     );
   }

@@ -24,6 +24,9 @@ export const CHANNELS = [
 ] as const;
 export type Channel = (typeof CHANNELS)[number];
 
+/** What a client says to an execution that is under way. */
+export type Steer = 'message' | 'pause' | 'resume' | 'approval';
+
 export interface LoggedAttempt {
   attempt: number;
   http_status: number | null;
@@ -44,12 +47,32 @@ type Seen =
   | { kind: 'submit-cut'; try: number; sentAt: number; why: string }
   | { kind: 'waiting'; id: string }
   | { kind: 'told'; id: string; channel: Channel; askedAt: number; outcome: Outcome }
-  | { kind: 'told-open'; id: string; channel: Channel; askedAt: number; status: string }
+  /** `question`: of which turn it waits for an answer. */
+  | { kind: 'told-open'; id: string; channel: Channel; askedAt: number; status: string; question?: number }
   /** An answer that tells nothing of the execution; `to` is what had been asked for. */
   | { kind: 'refused'; to: string; sentAt: number; status: number; code: string; retryAfter: boolean }
   | { kind: 'cancel-sent'; id: string }
   | { kind: 'cancel-answered'; id: string; sentAt: number; status: number }
-  | { kind: 'agent-called'; id: string; call: number; attempt: number; caller: string }
+  /**
+   * `detail`: id of the message, which is its text too; what is decided; of the others nothing. `question`: the turn
+   * whose question a decision is meant for; it may leave that unsaid.
+   */
+  | { kind: 'steer-sent'; id: string; what: Steer; detail: string; question?: number }
+  | {
+      kind: 'steer-answered';
+      id: string;
+      what: Steer;
+      detail: string;
+      question?: number;
+      sentAt: number;
+      status: number;
+      /** Of a refusal. */
+      code?: string;
+    }
+  /** A client has read in a log that the execution waits for an answer. */
+  | { kind: 'question-seen'; id: string; channel: Channel; question: number }
+  /** `turn` is unset in the first, here and in the callbacks. */
+  | { kind: 'agent-called'; id: string; call: number; attempt: number; caller: string; turn?: number }
   /** `gave`: the outcome that the answer is; `retryable`: a failure after which the agent may be called again. */
   | {
       kind: 'agent-answered';
@@ -62,8 +85,32 @@ type Seen =
     }
   | { kind: 'agent-cut'; id: string; call: number }
   | { kind: 'agent-told'; id: string }
-  | { kind: 'callback-sent'; id: string; callback: number; gave: Outcome }
-  | { kind: 'callback-answered'; id: string; callback: number; sentAt: number; status: number; gave: Outcome }
+  /** It ends its turn with a question, and leaves this checkpoint. */
+  | { kind: 'agent-asked'; id: string; call: number; turn: number; checkpoint: string }
+  /** What it got with the word. All but the decision is JSON with sorted keys. */
+  | {
+      kind: 'agent-resumed';
+      id: string;
+      call: number;
+      turn: number;
+      input: string;
+      checkpoint: string;
+      decision: string;
+    }
+  | { kind: 'message-seen'; id: string; message: string; text: string; interrupt: boolean; control: string }
+  | { kind: 'message-applied'; id: string; message: string }
+  | { kind: 'applied-answered'; id: string; message: string; status: number }
+  /** `gave.status` is `waiting` where it is a question. */
+  | { kind: 'callback-sent'; id: string; callback: number; gave: Outcome; turn?: number }
+  | {
+      kind: 'callback-answered';
+      id: string;
+      callback: number;
+      sentAt: number;
+      status: number;
+      gave: Outcome;
+      turn?: number;
+    }
   | { kind: 'callback-cut'; id: string; callback: number }
   | { kind: 'webhook-arrived'; id: string; delivery: number; webhookId: string; flaws: string[] }
   | { kind: 'webhook-read'; delivery: number; found: 'in-history' | 'not-in-history' | 'unreadable' }
@@ -72,8 +119,11 @@ type Seen =
   | { kind: 'redirect-followed' }
   | { kind: 'answer-drained'; bytes: number }
   | { kind: 'attempt-log'; id: string; attempts: LoggedAttempt[] }
-  /** What a reader has seen of a whole log: `digest` is of its bytes, `steps` the names of the agent's. */
-  | { kind: 'log'; id: string; channel: Channel; digest: string; steps: string[]; flaws: string[] }
+  /**
+   * What a reader has seen of a whole log: `digest` is of its bytes, `steps` the names of the agent's, `talk` what was
+   * said between it and persons, as `talkIn` writes it.
+   */
+  | { kind: 'log'; id: string; channel: Channel; digest: string; steps: string[]; talk: string[]; flaws: string[] }
   | { kind: 'event-answered'; id: string; step: string; status: number }
   | { kind: 'still-open'; id: string; status: string }
   | { kind: 'not-in-temporal'; id: string }
@@ -153,6 +203,28 @@ export function factsOf<K extends FactKind>(facts: readonly Fact[], kind: K): Fa
   return facts.filter((fact): fact is FactOf<K> => fact.kind === kind);
 }
 
+/** The first fact from now on that is wanted; undefined when the time is over, or the run. */
+export function firstOf(
+  ledger: Ledger,
+  isWanted: (fact: Fact) => boolean,
+  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
+): Promise<Fact | undefined> {
+  return new Promise((resolve) => {
+    const end = (fact?: Fact) => {
+      unwatch();
+      clearTimeout(timer);
+      signal.removeEventListener('abort', give);
+      resolve(fact);
+    };
+    const give = () => end();
+    const timer = setTimeout(give, timeoutMs);
+    const unwatch = ledger.watch((fact) => {
+      if (isWanted(fact)) end(fact);
+    });
+    signal.addEventListener('abort', give);
+  });
+}
+
 export function byExecution(facts: readonly Fact[]): Map<number, Fact[]> {
   const groups = new Map<number, Fact[]>();
   for (const fact of facts) {
@@ -180,6 +252,11 @@ export function outcomeIn(shown: { status?: unknown; result?: unknown; error?: u
   if (!TERMINAL.includes(status)) return undefined;
   if (status === 'succeeded') return { status, result: canonical(shown.result ?? null) };
   return { status, error: String(shown.error) };
+}
+
+/** The turn whose question an execution waits to have answered, as an answer of Perdure's shows it. */
+export function questionIn({ status, waiting }: Record<string, unknown>): { question?: number } {
+  return status === 'waiting' ? { question: Number((waiting as { turn?: number }).turn) } : {};
 }
 
 /** Everything that is known of one execution, to be read by people. */

@@ -60,7 +60,7 @@ export const LOG_MUTATIONS: Mutation[] = [
     ],
     faults: 'kill-temporal@in-flight,cut:api-temporal',
     caughtBy: 'I7',
-    rounds: 4,
-    executions: 80,
+    rounds: 8,
+    executions: 160,
   },
 ];

@@ -24,6 +24,7 @@ function createReading(ledger: Ledger, n: number, id: string, channel: Channel) 
   const digest = createHash('sha256');
   const flaws: string[] = [];
   const steps: string[] = [];
+  const talk: string[] = [];
   let last = 0;
   return {
     last: () => last,
@@ -34,11 +35,22 @@ function createReading(ledger: Ledger, n: number, id: string, channel: Channel) 
       digest.update(text);
       if (hasSecret(text)) ledger.add(n, { kind: 'secret-seen', where: `log, by ${channel}` });
       if (kind === 'step') steps.push(String(data.name));
+      talk.push(...talkIn(kind, data));
+      // Pages are read when all is over.
+      if (kind === 'waiting' && channel === 'stream')
+        ledger.add(n, { kind: 'question-seen', id, channel, question: Number(data.turn) });
       const outcome = kind === 'outcome' ? outcomeIn(data) : undefined;
       if (outcome) ledger.add(n, { kind: 'told', id, channel, askedAt, outcome });
     },
-    end: () => void ledger.add(n, { kind: 'log', id, channel, digest: digest.digest('hex'), steps, flaws }),
+    end: () => void ledger.add(n, { kind: 'log', id, channel, digest: digest.digest('hex'), steps, talk, flaws }),
   };
+}
+
+/** What one entry has of what persons and the agent say to each other: `steer.applied msg-7-0`, `answered yes`. */
+function talkIn(kind: string, data: Record<string, unknown>): string[] {
+  if (kind.startsWith('steer.')) return [`${kind} ${String(data.id)}`];
+  if (kind === 'answered') return [`${kind} ${String(data.decision)}`];
+  return ['waiting', 'paused', 'resumed'].includes(kind) ? [kind] : [];
 }
 
 /** Follows an execution by its event stream, and goes on at the other API whenever it breaks off. */

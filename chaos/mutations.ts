@@ -1,6 +1,7 @@
 import { AGENT_MUTATIONS } from './agent-mutations.ts';
 import { LOG_MUTATIONS } from './log-mutations.ts';
 import type { Invariant } from './promises.ts';
+import { STEER_MUTATIONS } from './steer-mutations.ts';
 import { WEBHOOK_MUTATIONS } from './webhook-mutations.ts';
 
 /** A protection taken out of Perdure's code, and the run that has to notice. */
@@ -28,8 +29,8 @@ const START_NOT_AWAITED: Mutation['edits'] = [
 
 const DUPLICATE_REFUSED: Mutation['edits'] = [
   {
-    find: 'if (first.status === word.status && sameResult) return state;',
-    replace: 'if (first.status === word.status && sameResult && !isOver(state)) return state;',
+    find: 'if (first.status === word.status && sameResult &&',
+    replace: 'if (first.status === word.status && sameResult && !isOver(state) &&',
   },
 ];
 
@@ -41,7 +42,7 @@ const OUTAGE_IS_500: Mutation['edits'] = [
 ];
 
 const SECOND_CALLBACK_OVERWRITES: Mutation['edits'] = [
-  { find: 'state.callback ??= entry.callback;', replace: 'state.callback = entry.callback;' },
+  { find: 'if (state.callback || !(callback.turn', replace: 'if (!(callback.turn' },
   {
     file: 'api/agent-words.ts',
     find: 'if (wordOf(before) || turn',
@@ -141,7 +142,7 @@ export const MUTATIONS: Mutation[] = [
     file: 'api/agent-words.ts',
     edits: [
       {
-        find: 'if (first.status === word.status && sameResult) return state;',
+        find: "if (first.status === word.status && sameResult && word.status !== 'waiting') return state;",
         replace: 'if (sameResult || first) return state;',
       },
     ],
@@ -218,6 +219,7 @@ export const MUTATIONS: Mutation[] = [
   },
   ...WEBHOOK_MUTATIONS,
   ...LOG_MUTATIONS,
+  ...STEER_MUTATIONS,
   {
     name: 'url-in-history',
     what: 'the whole URL of a webhook stands beside the sealed one',

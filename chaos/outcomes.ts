@@ -1,4 +1,4 @@
-import { canonical, factsOf } from './ledger.ts';
+import { canonical, factsOf, TERMINAL } from './ledger.ts';
 import type { FactOf, Outcome } from './ledger.ts';
 import { disturbed } from './excuses.ts';
 import type { Case, Invariant, Violation } from './promises.ts';
@@ -56,7 +56,7 @@ export function checkOutcomes(one: Case): Violation[] {
   const reason = whyNot(one, outcome, first);
   if (reason !== undefined) violate('I5', `${show(outcome)} is not right: ${reason}`);
   for (const callback of factsOf(facts, 'callback-answered'))
-    if (callback.status === 200 && !isSame(callback.gave, outcome))
+    if (callback.status === 200 && TERMINAL.includes(callback.gave.status) && !isSame(callback.gave, outcome))
       violate('I5', `the agent was told that ${show(callback.gave)} is recorded, the end is ${show(outcome)}`);
   for (const answer of factsOf(facts, 'submit-answered'))
     if (answer.code === undefined && answer.status !== 202 && !fits(answer.status, outcome))

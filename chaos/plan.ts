@@ -1,4 +1,4 @@
-import { AGENT_FAULTS, nameOf, RECEIVER_FAULTS, systemFaultsOf } from './faults.ts';
+import { AGENT_FAULTS, isAsking, nameOf, RECEIVER_FAULTS, systemFaultsOf } from './faults.ts';
 import type { AgentBehaviour, ReceiverBehaviour, SystemFault } from './faults.ts';
 import { createRandom } from './random.ts';
 import type { Random } from './random.ts';
@@ -29,6 +29,16 @@ export interface PlannedExecution {
   receiverAsks: boolean;
   timeoutMs?: number;
   cancelAfterMs?: number;
+  /** What its client says to the agent, counted from when the execution is known; some of it twice at once. */
+  messages?: { atMs: number; isTwice: boolean; isInterrupt: boolean }[];
+  /** How often its agent asks before it goes on to the end. */
+  questions?: number;
+  /** Whether whoever answers says which question is meant; of several they do. */
+  namesTurn?: boolean;
+  /** Whether the same is answered twice at once. */
+  answersTwice?: boolean;
+  /** Its client pauses it, counted from the same moment, and lets it go on. */
+  hold?: { afterMs: number; lastsMs: number };
 }
 
 export interface PlannedFault {
@@ -49,6 +59,12 @@ export interface PlanOptions {
   rounds: number;
 }
 
+/** How agents behave that do nothing wrong, by their shares. */
+const COMMON: readonly AgentBehaviour[] = [
+  ...Array.from({ length: 6 }, () => 'answer' as const),
+  ...Array.from({ length: 4 }, () => 'accept' as const),
+  ...(['stream', 'stream', 'callback', 'callback', 'ask', 'ask-in-stream', 'ask-later'] as const),
+];
 const FIRST_FAULT_MS = 3_000;
 const RESERVE = 4;
 
@@ -57,11 +73,12 @@ export function makePlan({ seed, executions, rate, faults, rounds }: PlanOptions
   const agents = AGENT_FAULTS.filter((name) => faults.has(`agent:${name}`));
   const receivers = RECEIVER_FAULTS.filter((name) => faults.has(`receiver:${name}`));
   const random = createRandom(seed);
+  const steering = createRandom(seed ^ 0x57ee7);
   return {
     seed,
     atLeast: executions,
     executions: Array.from({ length: RESERVE * executions }, (_, n) =>
-      planExecution(random, n, (n * 1000) / rate, agents, receivers),
+      steered(steering, planExecution(random, n, (n * 1000) / rate, agents, receivers)),
     ),
     faults: planFaults(createRandom(seed ^ 0x5eed), systemFaultsOf(faults), rounds, lengthMs),
     names: [...faults],
@@ -78,17 +95,19 @@ function planExecution(
   const agent = agentOf(random, n, agentFaults);
   const receiver = receiverOf(random, n, receiverFaults);
   const follow = random.pick(
-    receiver === undefined || agent === 'silent'
+    receiver === undefined || agent === 'silent' || isAsking(agent)
       ? (['poll', 'long-poll', 'batch', 'stream'] as const)
       : (['poll', 'long-poll', 'batch', 'stream', 'webhook'] as const),
   );
   const isLong = agent === 'accept' && random.chance(0.4);
   const needsLimit = agent === 'hang' || agent === 'silent' || agent === 'late';
   const endsByCancel = needsLimit ? random.chance(0.4) : random.chance(0.05);
+  const way = random.pick(['sync', 'prefer-wait', 'async', 'async'] as const);
   return {
     n,
     atMs: Math.round(atMs),
-    way: random.pick(['sync', 'prefer-wait', 'async', 'async'] as const),
+    // Who is to answer must see that it is asked.
+    way: way === 'sync' && isAsking(agent) ? 'async' : way,
     follow,
     hasKey: random.chance(0.6),
     agent,
@@ -101,9 +120,44 @@ function planExecution(
   };
 }
 
+/** Their calls fail or bring little: there is something to be held back, or somebody to be spoken to. */
+const CALLED_AGAIN: readonly AgentBehaviour[] = ['500', '500-for-ever', '429', 'crash', 'broken-stream'];
+const AT_WORK: readonly AgentBehaviour[] = ['accept', 'callback', 'duplicate', 'silent', 'late'];
+
+/** Adds what the client does while the execution is under way; most are left alone. */
+function steered(random: Random, planned: PlannedExecution): PlannedExecution {
+  const { agent, workMs, hasKey } = planned;
+  const isSpokenTo = AT_WORK.includes(agent) && random.chance(0.4);
+  const isHeld = random.chance(CALLED_AGAIN.includes(agent) || isAsking(agent) ? 0.3 : 0.06);
+  return {
+    ...planned,
+    // What waits for its client must not be one that its client does not know.
+    hasKey: hasKey || isHeld || isAsking(agent),
+    ...(isSpokenTo && {
+      messages: Array.from({ length: random.between(1, 2) }, () => ({
+        atMs: random.between(0, workMs),
+        isTwice: random.chance(0.3),
+        isInterrupt: random.chance(0.2),
+      })),
+    }),
+    ...(isAsking(agent) && asked(random, agent)),
+    ...(isHeld && { hold: { afterMs: random.between(0, 1_500), lastsMs: random.between(600, 3_000) } }),
+  };
+}
+
+function asked(random: Random, agent: AgentBehaviour): Partial<PlannedExecution> {
+  const questions = random.pick([1, 1, 2]);
+  return {
+    questions,
+    namesTurn: questions > 1 || random.chance(0.5),
+    // One of two who differ is refused, whoever says it twice is not.
+    ...(agent !== 'ask-two' && random.chance(0.4) && { answersTwice: true }),
+  };
+}
+
 /** Each fault comes up at least once in any stretch of so many executions, the others are drawn. */
 function agentOf(random: Random, n: number, faults: readonly AgentBehaviour[]): AgentBehaviour {
-  const common = random.pick(['answer', 'answer', 'answer', 'stream', 'accept', 'accept', 'callback'] as const);
+  const common = random.pick(COMMON);
   return n % 3 === 1 ? (faults[Math.floor(n / 3) % faults.length] ?? common) : common;
 }
 

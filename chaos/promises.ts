@@ -1,7 +1,7 @@
 import type { Disturbance, Fact } from './ledger.ts';
 import type { PlannedExecution } from './plan.ts';
 
-/** The promises that are checked. The first five are numbered as in the docs. */
+/** The promises that are checked, numbered as in the docs. */
 export const INVARIANTS = {
   I1: 'each acknowledged execution exists and has exactly one end',
   I2: 'an end that anyone has seen never changes',
@@ -10,6 +10,7 @@ export const INVARIANTS = {
   I5: 'all channels tell the same outcome, and it is a right one',
   I6: 'no secret shows',
   I7: 'a log is numbered without a gap, reads the same everywhere, and has all that the agent was told is in it',
+  I8: 'what a client says to an execution is recorded, reaches the agent, and has its effect',
   REFUSAL: 'every refusal is one that is allowed',
   LIVE: 'once the faults are over, everything ends in time',
 } as const;

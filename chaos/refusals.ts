@@ -8,6 +8,9 @@ import type { PlannedExecution } from './plan.ts';
 /** An API waits two seconds for a history; one that has waited so long may say so, whatever the reason. */
 const SLOW_MS = 1_900;
 
+/** What may come too late. An agent's question does so with the checkpoint that goes before it. */
+const AFTER_THE_END = ['cancel', 'message', 'pause', 'resume', 'approval', 'event', 'callback'];
+
 /** REFUSAL: whoever was refused, or not answered, was so for a reason. And I1: what exists is not denied. */
 export function checkRefusals(
   planned: PlannedExecution | undefined,
@@ -44,7 +47,14 @@ export function checkRefusals(
       return isExcused || at - sentAt >= SLOW_MS ? undefined : 'Temporal could be reached';
     }
     if (to === 'callback' && code === 'conflicting_callback') return undefined;
-    if (to === 'cancel' && code === 'execution_finished') return undefined;
+    if (code === 'execution_finished' && AFTER_THE_END.includes(to)) return undefined;
+    // Whether somebody else was quicker is judged with the questions.
+    if (to === 'approval' && code === 'not_waiting') return undefined;
+    if (to === 'resume' && code === 'not_paused') {
+      const isAgain = factsOf(facts, 'steer-sent').filter((sent) => sent.what === 'resume' && sent.at < at).length > 1;
+      const isExcused = disturbed(disturbances, ['temporal', 'link:api-temporal', 'api'], sentAt, at);
+      return isAgain || isExcused ? undefined : 'it had been paused';
+    }
     return planned || n === -1 ? 'never allowed here' : 'nobody had planned it';
   }
 }

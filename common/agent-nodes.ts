@@ -24,6 +24,9 @@ const agentNodeConfig = z.strictObject({
     .optional(),
   /** Limit of one call, in milliseconds. */
   timeout_ms: z.int().positive().optional(),
+  /** How many executions it takes at a time, in all and of each reasoner or skill. */
+  max_concurrent: z.int().min(1).max(100_000).optional(),
+  max_concurrent_of: z.record(name, z.int().min(1).max(100_000)).optional(),
   retry: z
     .strictObject({
       max_attempts: z.int().min(1).max(1000).optional(),
@@ -57,6 +60,9 @@ export interface AgentNode {
   headers: Readonly<Record<string, string>>;
   timeoutMs?: number;
   retry: Partial<RetrySettings>;
+  /** How many executions it takes at a time, in all and by the name of the reasoner or skill. Unset: any number. */
+  maxConcurrent?: number;
+  maxConcurrentOf?: ReadonlyMap<string, number>;
   /** JSON Schemas by the name of the reasoner or skill. */
   inputSchemas?: ReadonlyMap<string, JsonObject>;
 }
@@ -73,7 +79,7 @@ export interface AgentNodeDirectory {
 export class AgentNodesError extends Error {}
 
 /**
- * @param sources JSON texts, each `{node: "http://…" | {url, reasoners, skills, headers, timeout_ms, retry}}`; a
+ * @param sources JSON texts, each `{node: "http://…" | {url, reasoners, skills, headers, timeout_ms, max_concurrent, max_concurrent_of, retry}}`; a
  *   later one wins where both name a node
  */
 export function parseAgentNodes(sources: { from: string; text: string }[]): AgentNodeDirectory {
@@ -148,7 +154,7 @@ function hasNoCredentials(text: string): boolean {
 }
 
 function toAgentNode(node: string, config: z.infer<typeof agentNodeConfig>): AgentNode {
-  const { url, reasoners, skills, headers, timeout_ms, retry } = config;
+  const { url, reasoners, skills, headers, timeout_ms, max_concurrent, max_concurrent_of, retry } = config;
   return {
     node,
     instances: [{ url: url.replace(/\/+$/, '') }],
@@ -157,6 +163,8 @@ function toAgentNode(node: string, config: z.infer<typeof agentNodeConfig>): Age
     // In lower case, as ours are: theirs must not stand beside ours under another spelling.
     headers: Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
     ...(timeout_ms !== undefined && { timeoutMs: timeout_ms }),
+    ...(max_concurrent !== undefined && { maxConcurrent: max_concurrent }),
+    ...(max_concurrent_of && { maxConcurrentOf: new Map(Object.entries(max_concurrent_of)) }),
     retry: {
       ...(retry?.max_attempts !== undefined && { maximumAttempts: retry.max_attempts }),
       ...(retry?.initial_interval_ms !== undefined && { initialIntervalMs: retry.initial_interval_ms }),

@@ -28,7 +28,11 @@ export function createDirectory(
 }
 
 export function agentNodeOf(state: NodeState): AgentNode {
-  const { node, reasoners, skills, instances, isUnchecked } = state;
+  const { node, reasoners, skills, instances, isUnchecked, maxConcurrent } = state;
+  const functions = [...reasoners, ...skills];
+  const limits = functions.flatMap(({ name, maxConcurrent: max }): [string, number][] =>
+    max === undefined ? [] : [[name, max]],
+  );
   return {
     node,
     instances: instances
@@ -44,10 +48,10 @@ export function agentNodeOf(state: NodeState): AgentNode {
     skills: skills.map(({ name }) => name),
     headers: {},
     retry: {},
+    ...(maxConcurrent !== undefined && { maxConcurrent }),
+    ...(limits.length > 0 && { maxConcurrentOf: new Map(limits) }),
     ...(!isUnchecked && {
-      inputSchemas: new Map(
-        [...reasoners, ...skills].flatMap(({ name, inputSchema }) => (inputSchema ? [[name, inputSchema]] : [])),
-      ),
+      inputSchemas: new Map(functions.flatMap(({ name, inputSchema }) => (inputSchema ? [[name, inputSchema]] : []))),
     }),
   };
 }

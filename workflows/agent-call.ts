@@ -83,7 +83,11 @@ export async function callUntilAnswered(
     if (pauseMs > 0) await sleep(pauseMs);
     // A call that a worker may still hold is for the activity to find.
     if (isHeld() && !isSilence(err)) return { kind: 'handed-back', attempts: 1 };
-    return byActivity({ attemptsBefore: 1, ...(isSilence(err) && { mayBeHeld: true }) });
+    return byActivity({
+      attemptsBefore: 1,
+      ...(isSilence(err) && { mayBeHeld: true }),
+      ...(isHeld() && { isHeld: true }),
+    });
   }
   return byActivity(declined.mayHaveBeenMade ? { attemptsBefore: 1, mayBeHeld: true } : {});
 }

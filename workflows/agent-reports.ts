@@ -7,7 +7,7 @@ import type { ExecutionState, LogEntry, Numbering } from './state.ts';
 import { applyReceipt } from './steering.ts';
 
 /** How many event ids of an agent's are remembered. */
-const MAX_EVENT_IDS = 1000;
+const MAX_EVENT_IDS = 2000;
 
 /** Whether the agent has said that before; remembers it. */
 export function isKnown(state: ExecutionState, { id }: AgentReport): boolean {

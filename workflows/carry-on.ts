@@ -1,6 +1,7 @@
 import { continueAsNew, workflowInfo } from '@temporalio/workflow';
 import type { CarriedExecution } from './contract.ts';
 import type { executeTarget } from './execute-target.ts';
+import { jsonBytes } from './json-size.ts';
 import type { Run } from './run.ts';
 import { runStartedAt } from './time-limit.ts';
 
@@ -8,7 +9,7 @@ import { runStartedAt } from './time-limit.ts';
 const MAX_RUN_EVENTS = 4_000;
 const MAX_RUN_BYTES = 8 * 1024 * 1024;
 /** Temporal takes 2 MiB. What does not fit stays where it is, and its history goes on growing. */
-const MAX_CARRIED_CHARS = 1_500_000;
+const MAX_CARRIED_BYTES = 1_500_000;
 
 /**
  * Whether the history has become long. To be asked only while no call of the agent is in flight: its activity would
@@ -18,7 +19,7 @@ export function isDueToCarryOn({ input, state, isControlled, isCancelRequested }
   if (!isControlled || isCancelRequested()) return false;
   const { historyLength, historySize } = workflowInfo();
   const isLong = historyLength >= (input.policy.maxRunEvents ?? MAX_RUN_EVENTS) || historySize >= MAX_RUN_BYTES;
-  return isLong && JSON.stringify([input.input, input.context, state]).length <= MAX_CARRIED_CHARS;
+  return isLong && jsonBytes([input.input, input.context, state]) <= MAX_CARRIED_BYTES;
 }
 
 /** Goes on in another Temporal run, which begins with all that is known: readers see one execution. */
@@ -30,7 +31,7 @@ export function carryOn(run: Run, turn: Pick<CarriedExecution, 'isAccepted' | 'a
       state,
       previousRunId: workflowInfo().runId,
       firstRunStartedAt: input.carried?.firstRunStartedAt ?? new Date(runStartedAt()).toISOString(),
-      pausedMs: limit.pausedMs(),
+      pausedMs: limit.endedPausesMs(),
       ...turn,
     },
   });

@@ -22,6 +22,7 @@ import type {
   WaitRequest,
   WebhookAttempt,
 } from './execution.ts';
+import type { PermitLimits } from './permit-contract.ts';
 import type { ExecutionState } from './state.ts';
 
 export const DEFAULT_TASK_QUEUE = 'perdure';
@@ -58,6 +59,8 @@ export interface ExecutionPolicy {
    * they end at once, and their calls have the time limit themselves, so that being paused does not stop it.
    */
   cancelGraceMs?: number;
+  /** Set where the agent takes only so many executions at a time. */
+  permits?: PermitLimits;
   /** Events of one Temporal run after which the execution goes on in another, as soon as no call is in flight. */
   maxRunEvents?: number;
 }
@@ -86,6 +89,8 @@ export interface ExecuteTargetInput extends ExecutionContext {
   createdAt: string;
   /** Limit of the whole execution, from its start. Unset: none. */
   timeoutMs?: number;
+  /** As Temporal takes it for its task queues, and permits go by it too. Unset: 3, and no key. */
+  priority?: { priorityKey?: number; fairnessKey?: string };
   webhook?: SealedWebhook;
   /** Keyed hash of the request, present when it came with an `Idempotency-Key`. */
   requestMac?: string;
@@ -128,6 +133,8 @@ export interface AgentCall extends ExecutionContext {
   attemptsBefore?: number;
   /** The worker may still hold a call of this execution whose workflow task came to nothing. */
   mayBeHeld?: true;
+  /** The execution was paused, or asked to cancel, when this was scheduled: no further call is made for now. */
+  isHeld?: true;
   /** No further call is allowed: one that is not held has failed. */
   mustBeHeld?: true;
   /** The agent goes on: after it had ended a turn to wait, or with the checkpoint of a call that came to nothing. */

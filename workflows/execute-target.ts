@@ -11,6 +11,7 @@ import type { Activities, CancelNotice, ExecuteTargetInput } from './contract.ts
 import { deliver } from './delivery.ts';
 import { FAILURE_TYPES } from './endings.ts';
 import type { Outcome } from './execution.ts';
+import { releasePermit } from './permit.ts';
 import { beginRun, now } from './run.ts';
 import type { Run } from './run.ts';
 import { append, cancelledError, outcomeOf } from './state.ts';
@@ -34,17 +35,21 @@ export async function executeTarget(input: ExecuteTargetInput): Promise<Outcome>
 
   const isCutShort = outcome.status === 'cancelled' || outcome.status === 'timeout';
   const agentIsUnaware = isCutShort && mayBeWorking();
-  if (agentIsUnaware || state.webhook)
+  const hasPermit = state.permit !== undefined;
+  if (agentIsUnaware || hasPermit || state.webhook)
     await CancellationScope.nonCancellable((): Promise<unknown> => {
       const delivered = () => deliver(state, input.policy.webhook);
-      return agentIsUnaware ? Promise.all([tellAgent(state, { outcome }), delivered()]) : delivered();
+      return agentIsUnaware || hasPermit
+        ? Promise.all([agentIsUnaware && tellAgent(state, { outcome }), hasPermit && releasePermit(run), delivered()])
+        : delivered();
     });
   return close(run, outcome);
 }
 
 /** Before the outcome is in the state; after it, what it takes to know is gone. */
 function mayAgentBeWorking({ state, isControlled }: Run): () => boolean {
-  const { callback, waiting, isCancelling, startedAt } = state;
+  const { callback, waiting, isCancelling, startedAt, permit } = state;
+  if (permit && !permit.isGranted) return () => false;
   if (callback !== undefined || waiting !== undefined || isCancelling) return () => false;
   // A worker that died in the very first task may have called it: nothing of that is in the history.
   return () => startedAt !== undefined || isControlled || patched('tell-agent-not-known-to-be-called');

@@ -116,6 +116,8 @@ export type AgentCallback = (Ending | ({ status: 'waiting' } & WaitRequest)) & {
   callbackId: string;
   /** The turn that it ends. Unset: the one at hand, as before there was more than one. */
   turn?: number;
+  /** What the agent leaves behind with it: recorded before it, if it counts. */
+  reports?: AgentReport[];
 };
 
 export const WAIT_KINDS = ['question', 'approval'] as const;
@@ -165,6 +167,8 @@ export interface SteerMessage {
   /** Revision of the agent's context that its sender had seen. */
   ifRev?: number;
   from?: string;
+  /** Of all that is said, by which a repetition is told from another message with the same id. */
+  digest?: string;
 }
 
 /** The result of a costly step, stored under a name of the agent's. */
@@ -183,7 +187,10 @@ export interface PauseRequest {
   reason?: string;
 }
 
-export type ResumeRequest = Omit<PauseRequest, 'at'>;
+export interface ResumeRequest extends Omit<PauseRequest, 'at'> {
+  /** ISO 8601. Unset by API processes of before it was. */
+  at?: string;
+}
 
 export interface CancelRequest {
   reason?: string;

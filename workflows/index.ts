@@ -2,4 +2,5 @@
 export { executeTarget } from './execute-target.ts';
 export { agentNode } from './agent-node.ts';
 export { agentMemory } from './agent-memory.ts';
+export { agentPermits } from './agent-permits.ts';
 export { redeliverWebhook } from './redeliver-webhook.ts';

@@ -34,102 +34,162 @@ class Inapplicable extends Error {}
 
 type Container = Json[] | JsonObject;
 
+/** Characters that the operations of one patch may look at, beside those of the patch itself: it is folded by every reader. */
+const MAX_WORK_CHARS = 1024 * 1024;
+
 /** Throws `PatchFlaw`. */
 export function applyPatch(
   before: PatchedDocument,
   patch: PatchOperation[],
   maxChars = MAX_DOCUMENT_CHARS,
 ): PatchedDocument {
-  let { document, chars } = before;
+  const draft = createDraft(before, maxChars);
   for (const [i, operation] of patch.entries()) {
     try {
-      const written = valueOf(document, operation);
-      document = applyOne(document, operation, written);
-      if (written === undefined || operation.op === 'test') continue;
-      chars += JSON.stringify(written).length + operation.path.length + 4;
-      if (chars > maxChars) chars = JSON.stringify(document).length;
-      if (chars > maxChars) throw new Inapplicable(`the document would be longer than ${maxChars} characters`);
+      applyOne(draft, operation);
     } catch (err) {
       if (err instanceof Inapplicable) throw new PatchFlaw(i, err.message);
       throw err;
     }
   }
+  const { document, chars } = draft;
   return { document, chars };
 }
 
-/** What an operation writes or compares with. */
-function valueOf(document: Json, operation: PatchOperation): Json | undefined {
-  switch (operation.op) {
-    case 'remove':
-      return undefined;
-    case 'move':
-    case 'copy':
-      return valueAt(document, tokensOf(operation.from));
-    default:
-      return operation.value;
-  }
+/** A document in the course of one patch. */
+interface Draft extends PatchedDocument {
+  /** Containers that were copied for this patch: it may change them. */
+  own: Set<Container>;
+  work: number;
+  maxChars: number;
 }
 
-function applyOne(document: Json, operation: PatchOperation, value: Json = null): Json {
+function createDraft({ document, chars }: PatchedDocument, maxChars: number): Draft {
+  return { document, chars, own: new Set(), work: 0, maxChars };
+}
+
+function applyOne(draft: Draft, operation: PatchOperation): void {
   const tokens = tokensOf(operation.path);
-  if (operation.op !== 'remove' && operation.op !== 'test') refuseIfTooDeep(value, tokens.length);
   switch (operation.op) {
     case 'test':
-      if (!isEqual(valueAt(document, tokens), value)) throw new Inapplicable('the test fails');
-      return document;
+      if (!isEqual(valueAt(draft.document, tokens), operation.value)) throw new Inapplicable('the test fails');
+      return;
     case 'add':
+      return add(draft, tokens, operation.value);
     case 'copy':
-      return add(document, tokens, value);
+      return add(draft, tokens, shared(draft, valueAt(draft.document, tokensOf(operation.from))));
     case 'replace':
-      return replace(document, tokens, value);
+      return replace(draft, tokens, operation.value);
     case 'remove':
-      return remove(document, tokens);
-    case 'move':
+      return void remove(draft, tokens);
+    case 'move': {
       if (operation.path.startsWith(`${operation.from}/`)) throw new Inapplicable('a value cannot move into itself');
-      return add(remove(document, tokensOf(operation.from)), tokens, value);
+      return add(draft, tokens, remove(draft, tokensOf(operation.from)));
+    }
   }
 }
 
-function add(document: Json, tokens: string[], value: Json): Json {
-  return edit(document, tokens, value, (into, token) => {
-    if (Array.isArray(into)) into.splice(indexOf(into, token, into.length), 0, value);
-    else into[token] = value;
+/** A value that stands in two places from now on: a change of one must not be one of the other. */
+function shared(draft: Draft, value: Json): Json {
+  disown(draft, value);
+  return value;
+}
+
+function disown(draft: Draft, value: Json): void {
+  if (typeof value !== 'object' || value === null || !draft.own.delete(value)) return;
+  for (const child of Object.values(value)) disown(draft, child);
+}
+
+function add(draft: Draft, tokens: string[], value: Json): void {
+  refuseIfTooDeep(value, tokens.length);
+  edit(draft, tokens, (into, token) => {
+    if (into === undefined) return replaceWhole(draft, value);
+    if (Array.isArray(into)) {
+      grow(draft, measure(draft, value) + 1);
+      into.splice(indexOf(into, token, into.length), 0, value);
+      return;
+    }
+    const before = Object.hasOwn(into, token) ? measure(draft, into[token] ?? null) : -JSON.stringify(token).length - 2;
+    grow(draft, measure(draft, value) - before);
+    into[token] = value;
   });
 }
 
-function replace(document: Json, tokens: string[], value: Json): Json {
-  return edit(document, tokens, value, (into, token) => {
-    childOf(into, token);
+function replace(draft: Draft, tokens: string[], value: Json): void {
+  refuseIfTooDeep(value, tokens.length);
+  edit(draft, tokens, (into, token) => {
+    if (into === undefined) return replaceWhole(draft, value);
+    grow(draft, measure(draft, value) - measure(draft, childOf(into, token)));
     if (Array.isArray(into)) into[Number(token)] = value;
     else into[token] = value;
   });
 }
 
-function remove(document: Json, tokens: string[]): Json {
-  return edit(document, tokens, null, (from, token) => {
-    childOf(from, token);
+/** @returns what was there */
+function remove(draft: Draft, tokens: string[]): Json {
+  let removed: Json = null;
+  edit(draft, tokens, (from, token) => {
+    if (from === undefined) {
+      removed = draft.document;
+      return replaceWhole(draft, null);
+    }
+    removed = childOf(from, token);
+    grow(draft, -measure(draft, removed));
     if (Array.isArray(from)) from.splice(Number(token), 1);
     else delete from[token];
   });
+  return removed;
+}
+
+function replaceWhole(draft: Draft, value: Json): void {
+  draft.chars = measure(draft, value);
+  refuseIfTooLong(draft);
+  draft.document = value;
+}
+
+/** Keeps count of the length, before a change. It is never less than the true one: what seems too long is written out. */
+function grow(draft: Draft, chars: number): void {
+  draft.chars += chars;
+  if (draft.chars > draft.maxChars) draft.chars = measure(draft, draft.document) + chars;
+  refuseIfTooLong(draft);
+}
+
+function refuseIfTooLong({ chars, maxChars }: Draft): void {
+  if (chars > maxChars) throw new Inapplicable(`the document would be longer than ${maxChars} characters`);
+}
+
+/** The length of a value as JSON. */
+function measure(draft: Draft, value: Json): number {
+  const { length } = JSON.stringify(value);
+  draft.work += length;
+  if (draft.work > MAX_WORK_CHARS)
+    throw new Inapplicable(`the patch goes through more than ${MAX_WORK_CHARS} characters: send it in smaller ones`);
+  return length;
 }
 
 /**
- * Copies what lies on the way, and edits the copy of the last container.
- * @param whole what the document becomes when it is named itself
+ * Copies what lies on the way, once per patch, and changes the copy of the last container.
+ * @param change gets no container where the document is named itself
  */
-function edit(
-  document: Json,
-  tokens: string[],
-  whole: Json,
-  change: (container: Container, token: string) => void,
-): Json {
-  const [token, ...rest] = tokens;
-  if (token === undefined) return whole;
-  if (typeof document !== 'object' || document === null) throw new Inapplicable('the path does not exist');
-  const copy = Array.isArray(document) ? [...document] : { ...document };
-  if (rest.length === 0) change(copy, token);
-  else if (Array.isArray(copy)) copy[Number(token)] = edit(childOf(copy, token), rest, whole, change);
-  else copy[token] = edit(childOf(copy, token), rest, whole, change);
+function edit(draft: Draft, tokens: string[], change: (container: Container | undefined, token: string) => void): void {
+  const last = tokens.at(-1);
+  if (last === undefined) return change(undefined, '');
+  let container = owned(draft, draft.document);
+  draft.document = container;
+  for (const token of tokens.slice(0, -1)) {
+    const child = owned(draft, childOf(container, token));
+    if (Array.isArray(container)) container[Number(token)] = child;
+    else container[token] = child;
+    container = child;
+  }
+  change(container, last);
+}
+
+function owned(draft: Draft, value: Json): Container {
+  if (typeof value !== 'object' || value === null) throw new Inapplicable('the path does not exist');
+  if (draft.own.has(value)) return value;
+  const copy: Container = Array.isArray(value) ? [...value] : { ...value };
+  draft.own.add(copy);
   return copy;
 }
 

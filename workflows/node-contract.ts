@@ -24,6 +24,8 @@ export interface NodeFunction {
   outputSchema?: JsonObject;
   tags?: string[];
   description?: string;
+  /** How many executions of it the node takes at a time. Unset: any number. */
+  maxConcurrent?: number;
 }
 
 /** A process that serves a node says that it is there. */
@@ -42,6 +44,8 @@ export interface Registration {
   details?: JsonObject;
   /** Inputs are not held against the schemas. */
   isUnchecked?: true;
+  /** How many executions it takes at a time, by all of its instances together. Unset: any number. */
+  maxConcurrent?: number;
 }
 
 /** `offline`: it has gone, and will not be back under this id. */

@@ -25,6 +25,7 @@ export interface NodeState {
   reasoners: NodeFunction[];
   skills: NodeFunction[];
   isUnchecked?: true;
+  maxConcurrent?: number;
   details?: JsonObject;
   /** The one that registered last comes last. */
   instances: NodeInstance[];
@@ -91,7 +92,8 @@ export function isLive({ status }: NodeInstance): boolean {
 }
 
 function applyRegistration(state: NodeState, registration: Registration): void {
-  const { instanceId, baseUrl, version, reasoners, skills, leaseMs, at, details, isUnchecked } = registration;
+  const { instanceId, baseUrl, version, reasoners, skills, leaseMs, at, details, isUnchecked, maxConcurrent } =
+    registration;
   const known = instanceOf(state, instanceId);
   // Another process at the same address has taken the place of the one before.
   for (const other of state.instances) if (other !== known && other.baseUrl === baseUrl) other.status = 'lost';
@@ -110,6 +112,8 @@ function applyRegistration(state: NodeState, registration: Registration): void {
   state.skills = skills;
   if (details === undefined) delete state.details;
   else state.details = details;
+  if (maxConcurrent === undefined) delete state.maxConcurrent;
+  else state.maxConcurrent = maxConcurrent;
   if (isUnchecked) state.isUnchecked = true;
   else delete state.isUnchecked;
   forget(state);

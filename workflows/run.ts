@@ -35,8 +35,7 @@ export function beginRun(input: ExecuteTargetInput, onFirstFailedDelivery: (outc
     pausedMs: carried?.pausedMs ?? 0,
     onPassed: wakeups.wake,
   });
-  const keepPause = () => (state.paused ? limit.pause(Date.parse(state.paused.since)) : limit.resume());
-  keepPause();
+  if (state.paused) limit.pause(Date.parse(state.paused.since));
   let signals = 0;
   setHandler(stateQuery, () => state);
   // One handler for all: signals from before the first task come in the order in which they were sent.
@@ -45,10 +44,11 @@ export function beginRun(input: ExecuteTargetInput, onFirstFailedDelivery: (outc
     for (const entry of entriesOfSignal(name, message)) {
       const isFirst = state.webhookEvents.length === 0;
       append(state, entry);
+      if (state.paused) limit.pause(Date.parse(state.paused.since));
+      else limit.resume(entry.kind === 'resume' && entry.request.at ? Date.parse(entry.request.at) : undefined);
       if (entry.kind === 'webhook-attempt' && isFirst && state.outcome && !isDelivered(entry.attempt))
         onFirstFailedDelivery(state.outcome);
     }
-    keepPause();
     wakeups.wake();
   });
   const root = CancellationScope.current();

@@ -11,6 +11,7 @@ import {
   storeStepSignal,
   webhookAttemptSignal,
 } from './contract.ts';
+import { permitGrantedSignal } from './permit-contract.ts';
 import type { Holder } from './contract.ts';
 import type {
   AgentCallback,
@@ -40,6 +41,8 @@ export function entriesOfSignal(name: string, message: unknown): LogEntry[] {
       return [{ kind: 'resume', request: message as ResumeRequest }];
     case answerSignal.name:
       return [{ kind: 'answer', answer: message as Answer }];
+    case permitGrantedSignal.name:
+      return [{ kind: 'permit-granted' }];
     case storeStepSignal.name:
       return [{ kind: 'step', step: message as StoredStep }];
     case instanceLostSignal.name:

@@ -59,13 +59,15 @@ export interface ExecutionState extends ExecutionContext {
   waiting?: OpenWait;
   /** Somebody has answered, and the agent is about to get the word again. */
   answer?: Answer;
-  /** The last answer that counted: the turn whose question it answered, and its id if it has one. */
-  answered?: { turn: number; id?: string };
+  /** The newest answers that counted: the turn whose question it was, and the id of the answer if it has one. */
+  answered?: { turn: number; id?: string }[];
   /** A person holds the execution. */
   paused?: { since: string; by?: string; reason?: string };
   /** The agent was asked to cancel, and may take a while. */
   isCancelling?: true;
   messages?: TrackedMessage[];
+  /** Its place with an agent that takes only so many at a time: asked for since then, and perhaps granted. */
+  permit?: { since: string; isGranted?: true };
   /** Results that the agent has stored, the newest last. */
   steps?: KeptStep[];
   outcome?: Outcome;
@@ -98,6 +100,8 @@ export type LogEntry =
   | { kind: 'waiting'; wait: OpenWait }
   | { kind: 'answered'; answer: Answer }
   | { kind: 'step'; step: StoredStep }
+  | { kind: 'permit-requested'; at: string }
+  | { kind: 'permit-granted' | 'permit-released' }
   | { kind: 'instance-lost'; holder: Holder }
   | { kind: 'handed-over'; instanceId: string }
   | { kind: 'cancel-request'; request: CancelRequest }
@@ -149,9 +153,7 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
       if (!isKnown(state, entry.report)) applyReport(state, entry.report, number);
       return;
     case 'callback':
-      // One that is late, or was sent twice, is not the word of the turn after.
-      if ((entry.callback.turn ?? Infinity) >= turnOf(state)) state.callback ??= entry.callback;
-      return;
+      return applyCallback(state, entry.callback, number);
     case 'message':
       return applyMessage(state, entry.message, number);
     case 'receipt':
@@ -179,6 +181,16 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
       if (graceMs !== undefined) state.cancelGraceMs = Math.min(graceMs, state.cancelGraceMs ?? Infinity);
       return;
     }
+    case 'permit-requested':
+      state.permit = { since: entry.at };
+      return;
+    case 'permit-granted':
+      // One that comes after it was given back is of no use: it goes back with the end of the execution.
+      if (state.permit) state.permit = { ...state.permit, isGranted: true };
+      return;
+    case 'permit-released':
+      delete state.permit;
+      return;
     case 'step':
       return applyStep(state, entry.step, number);
     case 'instance-lost':
@@ -239,6 +251,14 @@ function applyRunning(state: ExecutionState, entry: LogEntry & { kind: 'running'
   number(entry);
 }
 
+/** The first one of a turn counts: one that is late, or was sent twice, is not the word of the turn after. */
+function applyCallback(state: ExecutionState, callback: AgentCallback, number: Numbering): void {
+  if (state.callback || !(callback.turn === undefined || callback.turn === turnAtHand(state))) return;
+  const { reports = [], ...word } = callback;
+  for (const report of reports) if (!isKnown(state, report)) applyReport(state, report, number);
+  state.callback = word;
+}
+
 /** A worker that dies in an attempt leaves a gap in the numbers: it is filled, so that the log stays complete. */
 function newAttempts({ webhookEvents }: ExecutionState, attempt: WebhookAttempt): WebhookAttempt[] {
   if (webhookEvents.some((known) => known.attempt === attempt.attempt)) return [];
@@ -283,6 +303,11 @@ export function cancelledError({ cancelReason }: ExecutionState): string {
 /** The turn in which the agent has the word, or gets it next. */
 export function turnOf({ turn = 1, waiting }: ExecutionState): number {
   return waiting ? turn + 1 : turn;
+}
+
+/** The turn in which the agent has the word; undefined while it waits for an answer. */
+function turnAtHand({ turn = 1, waiting }: ExecutionState): number | undefined {
+  return waiting ? undefined : turn;
 }
 
 export function isOver(state: ExecutionState): boolean {

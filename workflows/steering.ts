@@ -1,28 +1,33 @@
 /** The part of the reducer that folds in what persons do with an execution. */
 import type { Answer, ExecutionStatus, PauseRequest, ResumeRequest, SteerMessage } from './execution.ts';
-import { afterReceipt, bounded } from './messages.ts';
+import { afterReceipt, bounded, isRoomFor, MAX_OPEN_MESSAGES } from './messages.ts';
 import type { Receipt, TrackedMessage } from './messages.ts';
 import type { ExecutionState, Numbering } from './state.ts';
 
+export const TOO_MANY_MESSAGES = `the agent has not dealt with ${MAX_OPEN_MESSAGES} messages yet, or with long ones`;
+
 export function applyMessage(state: ExecutionState, message: SteerMessage, number: Numbering): void {
-  const { id, ifRev } = message;
-  if (state.messages?.some((known) => known.id === id)) return;
+  const { id, ifRev, digest } = message;
+  const others = state.messages?.filter((known) => known.id !== id || !known.refusal) ?? [];
+  if (others.some((known) => known.id === id)) return;
   const rev = state.context?.rev ?? 0;
-  const isStale = ifRev !== undefined && ifRev < rev;
+  const refusal =
+    ifRev !== undefined && ifRev < rev ? 'stale' : isRoomFor(state.messages, message) ? undefined : 'full';
   const tracked: TrackedMessage = {
     id,
-    status: isStale ? 'rejected' : 'accepted',
+    status: refusal ? 'rejected' : 'accepted',
     sequence: state.sequence + 1,
-    ...(!isStale && { message }),
+    ...(refusal ? { refusal } : { message }),
+    ...(digest !== undefined && { digest }),
   };
-  state.messages = bounded([...(state.messages ?? []), tracked]);
-  if (isStale) {
-    const reason = `the context is at revision ${rev}`;
+  state.messages = bounded([...others, tracked]);
+  if (refusal) {
+    const reason = refusal === 'stale' ? `the context is at revision ${rev}` : TOO_MANY_MESSAGES;
     return number({ kind: 'receipt', receipt: { id, status: 'rejected', reason } });
   }
   number({ kind: 'message', message });
-  // Whoever speaks to an execution that waits makes it go on.
-  if (!state.waiting || state.answer) return;
+  // Whoever speaks to an execution that waits makes it go on, unless it is held.
+  if (!state.waiting || state.answer || state.paused) return;
   takeAnswer(state, {});
 }
 
@@ -40,9 +45,15 @@ export function applyPause(state: ExecutionState, { at, ...who }: PauseRequest, 
   number({ kind: 'paused', ...who });
 }
 
-export function applyResume(state: ExecutionState, who: ResumeRequest, number: Numbering): void {
-  if (!state.paused) return;
+export function applyResume(state: ExecutionState, { at, ...who }: ResumeRequest, number: Numbering): void {
+  const { paused, waiting } = state;
+  if (!paused) return;
   delete state.paused;
+  // The time in which nobody could answer is given back.
+  if (waiting?.expiresAt !== undefined && at !== undefined) {
+    const heldMs = Math.max(0, Date.parse(at) - Math.max(Date.parse(paused.since), Date.parse(waiting.since)));
+    state.waiting = { ...waiting, expiresAt: new Date(Date.parse(waiting.expiresAt) + heldMs).toISOString() };
+  }
   state.status = openStatusOf(state);
   number({ kind: 'resumed', ...who });
 }
@@ -55,11 +66,14 @@ export function applyAnswer(state: ExecutionState, answer: Answer, number: Numbe
   number({ kind: 'answered', answer });
 }
 
+/** Of how many an answer that is sent again is known. */
+const MAX_ANSWERED = 20;
+
 function takeAnswer(state: ExecutionState, answer: Answer): void {
   const { turn = 1 } = state;
   const { id } = answer;
   state.answer = answer;
-  state.answered = { turn, ...(id !== undefined && { id }) };
+  state.answered = [...(state.answered ?? []), { turn, ...(id !== undefined && { id }) }].slice(-MAX_ANSWERED);
   state.status = openStatusOf(state);
 }
 

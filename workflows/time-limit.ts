@@ -16,8 +16,10 @@ export interface TimeLimit {
   disarm: () => void;
   /** @param since ms since the epoch: it may have been a while until a worker took it up */
   pause: (since: number) => void;
-  resume: () => void;
-  pausedMs: () => number;
+  /** @param at ms since the epoch; unset: now */
+  resume: (at?: number) => void;
+  /** Of the pauses that are over: the one at hand is told by when it began. */
+  endedPausesMs: () => number;
 }
 
 export interface TimeLimitSettings {
@@ -67,12 +69,12 @@ export function createTimeLimit({ limitMs, startedAt, pausedMs, onPassed }: Time
       pausedSince ??= Math.min(Date.now(), Math.max(since, startedAt));
       stop();
     },
-    resume: () => {
-      paused = pausedSoFar();
+    resume: (at = Date.now()) => {
+      if (pausedSince !== undefined) paused += Math.max(0, Math.min(at, Date.now()) - pausedSince);
       pausedSince = undefined;
       if (isArmed) start();
     },
-    pausedMs: pausedSoFar,
+    endedPausesMs: () => paused,
   };
 }
 

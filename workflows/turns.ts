@@ -3,8 +3,10 @@ import { callUntilAnswered } from './agent-call.ts';
 import { carryOn, isDueToCarryOn } from './carry-on.ts';
 import type { Accepted, Activities, AgentAnswer, AgentCall, CancelNotice, Continuation, Holder } from './contract.ts';
 import { endingOfFailure, endingOfHandedBack, lostEnding, timeoutEnding } from './endings.ts';
-import type { Answer, Ending, Lane, WaitRequest } from './execution.ts';
+import type { Answer, Ending, Lane, SteerMessage, WaitRequest } from './execution.ts';
+import { jsonBytes } from './json-size.ts';
 import { openMessages } from './messages.ts';
+import { releasePermit, requestPermit } from './permit.ts';
 import { now } from './run.ts';
 import type { Run } from './run.ts';
 import { shielded } from './shielded.ts';
@@ -34,6 +36,8 @@ export async function runToEnd(run: Run, askToCancel: AskToCancel): Promise<Endi
       if (answered && 'status' in answered) return answered;
       const end = await takeTurn(run, { answer: answered, accepted }, askToCancel);
       if (end.kind === 'ending') return end.ending;
+      // Who waits for a person is not with its agent.
+      if (state.permit) void releasePermit(run);
       answered = await waitForAnswer(run, end.wait);
       accepted = undefined;
     }
@@ -116,8 +120,10 @@ async function callAgent(
   const isCalledBack = () => state.callback !== undefined;
   const { answer, handedOverFrom } = begin;
   let { attemptsBefore } = begin;
-  let isFirstTask = answer === undefined && handedOverFrom === undefined && !input.carried && !state.paused;
+  let isFirstTask =
+    answer === undefined && handedOverFrom === undefined && !input.carried && !state.paused && !input.policy.permits;
   if (handedOverFrom !== undefined && attemptsBefore >= input.policy.agent.maximumAttempts) return ended(lostEnding());
+  if (input.policy.permits && !state.permit) await requestPermit(run);
   for (;;) {
     const early = await untilCallable(run, answer);
     if (early) return early;
@@ -168,11 +174,15 @@ function isCallbackDecisive({ state, isControlled }: Run): boolean {
 async function untilCallable(run: Run, answer: Answer | undefined): Promise<TurnEnd | undefined> {
   const { state, limit, wakeups, isCancelRequested, input } = run;
   const isOver = () => state.callback !== undefined || isCancelRequested() || limit.hasPassed();
-  if (state.paused) await wakeups.until(() => !state.paused || isOver() || isDueToCarryOn(run));
+  const isHeld = () => state.paused !== undefined || (state.permit && !state.permit.isGranted) === true;
+  if (isHeld()) {
+    if (state.permit) limit.arm();
+    await wakeups.until(() => !isHeld() || isOver() || isDueToCarryOn(run));
+  }
   if (isCallbackDecisive(run)) return endOfCallback(run);
   if (isCancelRequested()) return ended(cancelledEnding(state));
   if (limit.hasPassed() && input.timeoutMs !== undefined) return ended(timeoutEnding(input.timeoutMs));
-  return state.paused ? carryOn(run, { isAccepted: false, ...(answer && { answer }) }) : undefined;
+  return isHeld() ? carryOn(run, { isAccepted: false, ...(answer && { answer }) }) : undefined;
 }
 
 function beginAgentCall(run: Run, { answer, attemptsBefore, handedOverFrom }: CallBegin, isFirstTask: boolean): Call {
@@ -186,7 +196,7 @@ function beginAgentCall(run: Run, { answer, attemptsBefore, handedOverFrom }: Ca
         turn: turnOf(state),
         ...(checkpoint !== undefined && { checkpoint }),
         ...(answer && { answer }),
-        messages: openMessages(state.messages).flatMap(({ message }) => message ?? []),
+        messages: messagesThatFit(state, [input.input, checkpoint, answer]),
       }
     : undefined;
   const call: AgentCall = {
@@ -233,6 +243,17 @@ function beginAgentCall(run: Run, { answer, attemptsBefore, handedOverFrom }: Ca
       await wakeups.until(() => settled !== undefined);
     },
   };
+}
+
+/** Temporal takes 2 MiB. The agent gets the others by its next callback. */
+const MAX_CALL_BYTES = 1_900_000;
+
+function messagesThatFit({ messages }: ExecutionState, besides: unknown[]): SteerMessage[] {
+  let bytes = jsonBytes(besides);
+  return openMessages(messages).flatMap(({ message }) => {
+    bytes += jsonBytes(message);
+    return message && bytes <= MAX_CALL_BYTES ? [message] : [];
+  });
 }
 
 /** Where a cancel request of the workflow reaches it too. */

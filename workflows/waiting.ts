@@ -6,6 +6,7 @@ import { now } from './run.ts';
 import type { Run } from './run.ts';
 import { append, cancelledEnding } from './state.ts';
 import { startTimer } from './timer.ts';
+import type { Timer } from './timer.ts';
 import { WAIT_MEMO } from './wait-memo.ts';
 
 /**
@@ -21,16 +22,23 @@ export async function waitForAnswer(run: Run, wait?: WaitRequest): Promise<Answe
     upsertMemo({ [WAIT_MEMO]: open });
     append(state, { kind: 'waiting', wait: open });
   }
-  const { expiresAt, defaultAnswer, kind } = state.waiting ?? {};
+  const { defaultAnswer, kind } = state.waiting ?? {};
   limit.arm();
-  const expiry =
-    expiresAt === undefined ? undefined : startTimer(Math.max(1, Date.parse(expiresAt) - Date.now()), wakeups.wake);
-  const isExpired = () => expiry?.isOver() === true;
-  const isAnswered = () => state.answer !== undefined;
-  // A pause holds the expiry too: nobody can decide meanwhile.
-  const isDue = () => isExpired() && !state.paused;
-  const isDone = () => isAnswered() || isDue() || isCancelRequested() || limit.hasFired();
-  await wakeups.until(() => isDone() || isDueToCarryOn(run));
+  let expiry: Timer | undefined;
+  let expiresAt: string | undefined;
+  // A resume moves it: a pause holds the expiry too, for nobody can decide meanwhile.
+  const hasMoved = () => !state.paused && state.waiting?.expiresAt !== expiresAt;
+  const isDue = () => expiry?.isOver() === true && !state.paused && !hasMoved();
+  const isDone = () => state.answer !== undefined || isDue() || isCancelRequested() || limit.hasFired();
+  do {
+    const { expiresAt: newest } = state.waiting ?? {};
+    if (newest !== undefined && newest !== expiresAt) {
+      expiry?.stop();
+      expiresAt = newest;
+      expiry = startTimer(Math.max(1, Date.parse(newest) - Date.now()), wakeups.wake);
+    }
+    await wakeups.until(() => isDone() || hasMoved() || isDueToCarryOn(run));
+  } while (!isDone() && hasMoved());
   expiry?.stop();
   if (isCancelRequested()) return cancelledEnding(state);
   if (state.answer) return state.answer;

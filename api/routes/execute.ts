@@ -89,7 +89,8 @@ export function executeRoutes(deps: AppDeps): Hono {
       ...(mayTakeMs !== Infinity && { timeoutMs: mayTakeMs }),
       ...(request.webhook && { webhook: sealWebhook(deps, executionId, request.webhook) }),
       ...(key !== undefined && { requestMac: deps.sealer.mac(fingerprint()) }),
-      policy: policyFor(node, deps.policy),
+      ...priorityOf(request),
+      policy: policyFor(node, target, deps.policy),
     };
     refuseIfTooLarge(input);
     const started = await deps.executions.start(executionId, input);
@@ -213,7 +214,22 @@ function sealWebhook(
   return { origin: new URL(webhook.url).origin, sealed: sealer.seal(executionId, JSON.stringify(webhook)) };
 }
 
-function policyFor(node: AgentNode, policy: ExecutionPolicy): ExecutionPolicy {
+function priorityOf({ priority, fairness_key }: ExecuteRequest): Pick<ExecuteTargetInput, 'priority'> {
+  if (priority === undefined && fairness_key === undefined) return {};
+  return {
+    priority: {
+      ...(priority !== undefined && { priorityKey: priority }),
+      ...(fairness_key !== undefined && { fairnessKey: fairness_key }),
+    },
+  };
+}
+
+function policyFor(node: AgentNode, target: Target, policy: ExecutionPolicy): ExecutionPolicy {
+  const targetLimit = node.maxConcurrentOf?.get(target.name);
+  const permits = {
+    ...(node.maxConcurrent !== undefined && { node: node.maxConcurrent }),
+    ...(targetLimit !== undefined && { target: targetLimit }),
+  };
   const agent = {
     ...policy.agent,
     ...node.retry,
@@ -221,6 +237,7 @@ function policyFor(node: AgentNode, policy: ExecutionPolicy): ExecutionPolicy {
   };
   return {
     ...policy,
+    ...(Object.keys(permits).length > 0 && { permits }),
     agent: { ...agent, maximumIntervalMs: Math.max(agent.maximumIntervalMs, agent.initialIntervalMs) },
   };
 }

@@ -9,7 +9,7 @@ import type { CallbackMeaning } from '../agent-callback.ts';
 import type { ReadState } from '../pending.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
-import { directionsView, executionView, linksOf } from '../execution-view.ts';
+import { directionsView, executionView, linksOf, viewNow } from '../execution-view.ts';
 import { isExecutionId, RUN_ID } from '../ids.ts';
 import { executionIdOf } from '../execution-id.ts';
 import { jsonBody, numberParameter, queryOf, readBytes, readJson } from '../json-body.ts';
@@ -123,7 +123,7 @@ export function executionRoutes(deps: AppDeps): Hono {
     if (!isOver(state)) c.header('Retry-After', String(retryAfterOf(state, estimate?.completion)));
     const known = c.req.header('If-None-Match');
     if (known !== undefined && matches(known, etag)) return c.body(null, 304);
-    return c.json(executionView(state, { details: await executions.detailsOf(state), estimate }));
+    return c.json(await viewNow(executions, state));
   }
 
   app.post('/executions/:id/status', async (c) => {

@@ -106,16 +106,29 @@ export async function withPatches<T>(
 
 /** The newest ones, if they are too many: then the document itself is shorter. */
 const MAX_PATCHES = 200;
+const MAX_PATCH_CHARS = 256 * 1024;
 
-async function patchesSince(executions: Executions, executionId: string, rev: number) {
-  const patches: { rev: number; sequence: number; at: string; patch: unknown }[] = [];
+interface PatchView {
+  rev: number;
+  sequence: number;
+  at: string;
+  patch: unknown;
+}
+
+async function patchesSince(executions: Executions, executionId: string, rev: number): Promise<PatchView[]> {
+  const newest: { view: PatchView; chars: number }[] = [];
+  let chars = 0;
   for await (const { records } of executions.readLog(executionId, 0))
     for (const record of records) {
       const { kind, sequence, at, data } = eventView(record);
-      if (kind === 'context.patch' && Number(data.rev) > rev)
-        patches.push({ rev: Number(data.rev), sequence, at, patch: data.patch });
+      if (kind !== 'context.patch' || Number(data.rev) <= rev) continue;
+      const view = { rev: Number(data.rev), sequence, at, patch: data.patch };
+      newest.push({ view, chars: JSON.stringify(view).length });
+      chars += newest.at(-1)?.chars ?? 0;
+      while (newest.length > MAX_PATCHES || (chars > MAX_PATCH_CHARS && newest.length > 1))
+        chars -= newest.shift()?.chars ?? 0;
     }
-  return patches.slice(-MAX_PATCHES);
+  return newest.map(({ view }) => view);
 }
 
 type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

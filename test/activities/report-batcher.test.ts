@@ -10,7 +10,7 @@ function collector(maxBytes: number) {
 }
 
 test('past its bound a stream adds one note and nothing else, and its progress goes on', async () => {
-  const { sent, batcher } = collector(1_000);
+  const { sent, batcher } = collector(3_000);
   for (let i = 0; i < 100_000; i++) await batcher.add({ type: 'other', name: 'step', data: { i } });
   await batcher.add({ type: 'progress', progressPct: 1 });
   await batcher.add({ type: 'other', name: 'x', data: {} });

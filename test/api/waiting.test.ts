@@ -151,7 +151,7 @@ test('a question that comes late, or twice, is not the word of the turn after', 
   await untilWaiting(id);
   // As from an API process that was slow: after the answer, before the second call and after it.
   const late = () => system.client.workflow.getHandle(id).signal('agentCallback', { ...ask, turn: 1 });
-  await Promise.all([system.post(`${path(id)}/resume`), late()]);
+  await Promise.all([system.post(`${path(id)}/resume`, { turn: 1 }), late()]);
   const [, second] = await accepting.waitFor(2, isCallOf(id));
   await late();
   const body = JSON.stringify({ status: 'succeeded', result: 'done' });
@@ -197,7 +197,7 @@ test('an agent that had said 202 asks by callback, again and again, each turn wi
   const late = await accepting.report(id, { status: 'succeeded' });
   assert.equal(late.status, 409);
   assert.equal(late.body.code, 'turn_over');
-  await system.post(`${path(id)}/resume`);
+  await system.post(`${path(id)}/resume`, { turn: 1 });
   const [, second] = await accepting.waitFor(2, isCallOf(id));
   assert.equal(second?.headers['perdure-turn'], '2');
   const url = String(second?.headers['perdure-callback-url']);
@@ -207,7 +207,7 @@ test('an agent that had said 202 asks by callback, again and again, each turn wi
   assert.equal((await post({ ...ask, checkpoint: 2 })).status, 200);
   const view = await untilWaiting(id);
   assert.equal(view.turn, 2);
-  await system.post(`${path(id)}/resume`);
+  await system.post(`${path(id)}/resume`, { turn: 2 });
   const [, , third] = await accepting.waitFor(3, isCallOf(id));
   assert.equal((JSON.parse(third?.body ?? '{}') as Body).checkpoint, 2);
   const last = String(third?.headers['perdure-callback-url']);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { balanceOf } from '../../chaos/balance.ts';
-import { FAULT_NAMES, nameOf, selectFaults } from '../../chaos/faults.ts';
+import { FAULT_NAMES, isAsking, nameOf, selectFaults } from '../../chaos/faults.ts';
 import type { Disturbance, Fact } from '../../chaos/ledger.ts';
 import { makePlan } from '../../chaos/plan.ts';
 
@@ -40,6 +40,30 @@ test('what waits for a callback that never comes has a limit, so that it can end
   const { executions } = makePlan(options);
   for (const { agent, timeoutMs } of executions)
     if (agent === 'silent' || agent === 'hang') assert.ok(timeoutMs !== undefined);
+});
+
+test('what waits for its client is known to it, and can be seen to wait', () => {
+  const { executions } = makePlan(options);
+  for (const { agent, way, follow, hasKey, hold, questions, namesTurn } of executions) {
+    assert.equal(questions !== undefined, isAsking(agent));
+    if (isAsking(agent)) assert.ok(way !== 'sync' && follow !== 'webhook' && hasKey);
+    if (questions === 2) assert.ok(namesTurn, 'of several questions an answer says which one is meant');
+    if (hold) assert.ok(hasKey);
+  }
+});
+
+test('a short plan has questions, messages and pauses, and most of it has none', () => {
+  for (const seed of [1, 2, 3]) {
+    const executions = makePlan({ ...options, seed }).executions.slice(0, options.executions);
+    const asking = executions.filter(({ agent }) => isAsking(agent));
+    const spokenTo = executions.filter(({ messages }) => messages);
+    const held = executions.filter(({ hold }) => hold);
+    for (const some of [asking, spokenTo, held])
+      assert.ok(some.length >= 10 && some.length <= options.executions / 4, `${some.length}`);
+    for (const agent of ['ask', 'ask-in-stream', 'ask-later', 'ask-again', 'ask-two'])
+      assert.ok(asking.some((one) => one.agent === agent));
+    assert.ok(asking.some(({ questions }) => questions === 2) && asking.some(({ hold }) => hold));
+  }
 });
 
 const plan = makePlan({ ...options, executions: 1, faults: selectFaults('kill-api@random') });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Connection } from '@temporalio/client';
+import { Client, Connection } from '@temporalio/client';
 import { createProjection } from '../../api/projection.ts';
 import { acceptingAgent, isCallOf, isCancelOf } from '../support/agents.ts';
 import type { AcceptingAgent } from '../support/agents.ts';
@@ -107,6 +107,27 @@ test('the worker is killed while a sync agent works: it is called again under th
     calls(hanging, id).map((call) => call.headers['perdure-attempt']),
     ['1', '2'],
   );
+});
+
+test('paused, then the worker is killed: the agent is called again only after the resume', async () => {
+  isHanging = true;
+  const id = await submit('hanging.work');
+  await hanging.waitFor(1, isCallOf(id));
+  const path = `/api/v1/executions/${id}`;
+  assert.equal((await processes.post(`${path}/pause`, {})).status, 200);
+  await processes.worker.kill();
+  await processes.worker.start();
+  // Once the dead worker is given up the call is handed back.
+  const handle = new Client({ connection: direct }).workflow.getHandle(id);
+  const isDone = async () => {
+    const { raw, historyLength } = await handle.describe();
+    return historyLength > 12 && (raw.pendingActivities ?? []).length === 0;
+  };
+  while (!(await isDone())) await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(calls(hanging, id).length, 1);
+  isHanging = false;
+  await processes.post(`${path}/resume`, {});
+  assert.deepEqual((await processes.end(id)).result, { attempt: '2' });
 });
 
 test('a worker that is stopped in order keeps the call it has just begun: the agent is called once', async (t) => {

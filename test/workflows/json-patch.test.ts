@@ -77,3 +77,33 @@ test('a document that is replaced again and again does not count what is gone', 
   for (let i = 0; i < 20; i++) state = applyPatch(state, [{ op: 'add', path: '/a', value }]);
   assert.deepEqual(state.document, { a: value });
 });
+
+test('a patch that makes its readers work hard is refused, one of many small changes is not', () => {
+  const big = {
+    document: { big: ['x'.repeat(50_000)], small: Array.from({ length: 50_000 }, () => 0) },
+    chars: 200_000,
+  };
+  const pairs = Array.from({ length: 40 }, (): PatchOperation[] => [
+    { op: 'copy', from: '/big', path: '/copy' },
+    { op: 'remove', path: '/copy' },
+  ]);
+  assert.throws(() => applyPatch(big, pairs.flat()), /goes through more/);
+  const small = Array.from({ length: 200 }, (_, i): PatchOperation => ({
+    op: 'replace',
+    path: `/small/${i}`,
+    value: 1,
+  }));
+  const after = applyPatch(big, small);
+  assert.equal(after.chars, big.chars);
+  assert.equal(big.document.small[0], 0, 'readers keep what they have got');
+});
+
+test('a value that was copied is changed in one place', () => {
+  const { document } = applyPatch({ document: { a: { n: [1] } }, chars: 15 }, [
+    { op: 'add', path: '/a/n/-', value: 2 },
+    { op: 'copy', from: '/a', path: '/b' },
+    { op: 'add', path: '/b/n/-', value: 3 },
+    { op: 'remove', path: '/a/n/0' },
+  ]);
+  assert.deepEqual(document, { a: { n: [2] }, b: { n: [1, 2, 3] } });
+});
