@@ -27,7 +27,10 @@ interface Member {
   told: number;
 }
 
-export function createMemoryFeed(memories: Memories, { lookMs }: { lookMs: number }): MemoryFeed {
+export function createMemoryFeed(
+  memories: Memories,
+  { lookMs, maxFollowed = MAX_FOLLOWED }: { lookMs: number; maxFollowed?: number },
+): MemoryFeed {
   const listeners = new Set<FeedListener>();
   /** Those that changed last come last. */
   const joined = new Map<string, Member>();
@@ -54,7 +57,7 @@ export function createMemoryFeed(memories: Memories, { lookMs }: { lookMs: numbe
     // A look finds it when it is there again.
     const onGone = () => leave(key);
     for (const [oldest, { told }] of joined) {
-      if (joined.size <= MAX_FOLLOWED) break;
+      if (joined.size <= maxFollowed) break;
       leave(oldest);
       if (left.size >= MAX_LEFT) left.clear();
       left.set(oldest, told);
@@ -85,7 +88,7 @@ export function createMemoryFeed(memories: Memories, { lookMs }: { lookMs: numbe
       isLooking = true;
       try {
         const names = await memories.names();
-        const found = names.filter((name) => !left.has(keyOf(name))).slice(0, MAX_FOLLOWED);
+        const found = names.filter((name) => !left.has(keyOf(name))).slice(0, maxFollowed);
         // The newest last, as if it had changed last.
         await mapLimited(found.toReversed(), PARALLEL_READS, joinNow);
       } finally {
@@ -93,7 +96,7 @@ export function createMemoryFeed(memories: Memories, { lookMs }: { lookMs: numbe
       }
     };
     const again = setInterval(() => void look().catch(() => undefined), lookMs).unref();
-    const forget = memories.onFollowed((name) => void joinNow(name).catch(() => undefined));
+    const forget = memories.onUsed((name) => void joinNow(name).catch(() => undefined));
     const stop = () => {
       isOver = true;
       clearInterval(again);

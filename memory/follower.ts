@@ -38,8 +38,8 @@ export interface MemoryFollower {
   /** Whether it can be followed for long. */
   hasRoomFor: (name: MemoryName) => boolean;
   names: () => MemoryName[];
-  /** Told of each memory that is followed from now on. */
-  onFollowed: (listener: (name: MemoryName) => void) => () => void;
+  /** Told of each memory that somebody here has to do with from now on, every time. */
+  onUsed: (listener: (name: MemoryName) => void) => () => void;
   close: () => void;
 }
 
@@ -71,15 +71,17 @@ export function createMemoryFollower(deps: FollowerDeps): MemoryFollower {
   const { connection, namespace, taskQueue, converter, lingerMs = 10_000, onWritten } = deps;
   const readPage = createPageReader({ connection, namespace });
   const followed = new Map<string, Following>();
-  const onFollowed = new Set<(name: MemoryName) => void>();
+  const onUsed = new Set<(name: MemoryName) => void>();
   const idOf = (name: MemoryName) => memoryWorkflowId(name, taskQueue);
 
   function follow(name: MemoryName): Following {
-    const known = followed.get(idOf(name));
-    if (known) {
-      known.usedAt = Date.now();
-      return known;
-    }
+    const one = followed.get(idOf(name)) ?? begin(name);
+    one.usedAt = Date.now();
+    for (const listener of onUsed) listener(name);
+    return one;
+  }
+
+  function begin(name: MemoryName): Following {
     if (followed.size >= MAX_FOLLOWED || bytesFollowed() > MAX_FOLLOWED_BYTES)
       for (const one of followed.values()) if (isIdle(one)) drop(one);
     const one: Following = {
@@ -96,7 +98,6 @@ export function createMemoryFollower(deps: FollowerDeps): MemoryFollower {
     };
     followed.set(idOf(name), one);
     void run(one);
-    for (const listener of onFollowed) listener(name);
     return one;
   }
 
@@ -210,9 +211,9 @@ export function createMemoryFollower(deps: FollowerDeps): MemoryFollower {
     hasRoomFor: (name) =>
       followed.size < MAX_FOLLOWED || followed.has(idOf(name)) || [...followed.values()].some(isIdle),
     names: () => [...followed.values()].flatMap(({ name, status }) => (status === 'current' ? [name] : [])),
-    onFollowed: (listener) => {
-      onFollowed.add(listener);
-      return () => onFollowed.delete(listener);
+    onUsed: (listener) => {
+      onUsed.add(listener);
+      return () => onUsed.delete(listener);
     },
     close: () => {
       for (const one of followed.values()) drop(one);

@@ -8,7 +8,7 @@ import { createMemoryFollower, TooManyFollowed } from './follower.ts';
 import type { Followed, FollowerDeps, MemoryFollower, MemoryListener } from './follower.ts';
 
 /** What agents remember, as projections of the histories of the workflows that keep it. */
-export interface Memories extends Pick<MemoryFollower, 'onFollowed'> {
+export interface Memories extends Pick<MemoryFollower, 'onUsed'> {
   /**
    * Undefined: there is no such memory. Needs no worker. Throws when Temporal cannot be reached: what was known may be
    * old then.
@@ -102,7 +102,7 @@ export function createMemories({ client, maxRunEvents, ...deps }: MemoryDeps): M
   return {
     read,
     write,
-    onFollowed: follower.onFollowed,
+    onUsed: follower.onUsed,
 
     watch: (name, { onChange, onGone }, isWanted) => {
       if (!follower.hasRoomFor(name)) throw new TooManyFollowed();
