@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { MEMORY_ROUTES } from './openapi-memory-routes.ts';
 import { AGENTFIELD_ROUTES, NODE_ROUTES, STEP_ROUTES } from './openapi-node-routes.ts';
 import { eventsQuery } from './routes/events.ts';
 import { callbackQuery, cancelQuery, listQuery, waitQuery } from './routes/executions.ts';
@@ -231,6 +232,7 @@ export const ROUTES: Route[] = [
   },
   ...STEP_ROUTES,
   ...NODE_ROUTES,
+  ...MEMORY_ROUTES,
   ...AGENTFIELD_ROUTES,
   {
     method: 'get',
