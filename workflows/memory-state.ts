@@ -1,5 +1,6 @@
 /** The reducer of a memory: its workflow and who reads its history fold the same. */
 import type { Json } from './execution.ts';
+import { jsonBytes } from './json-size.ts';
 import { applyPatch, PatchFlaw } from './json-patch.ts';
 import type { PatchOperation } from './json-patch.ts';
 import { writeSignal } from './memory-contract.ts';
@@ -91,7 +92,7 @@ export function planWrite(state: MemoryState, write: MemoryWrite): Planned {
       ...(entry && { createdAt: entry.createdAt }),
       ...(before && { previousData: before.data }),
     };
-    return { kind: 'changed', document, bytes, change: { ...change, bytes: utf8Bytes(JSON.stringify(change)) } };
+    return { kind: 'changed', document, bytes, change: { ...change, bytes: jsonBytes(change) } };
   } catch (err) {
     if (err instanceof PatchFlaw) return { kind: 'refused', why: 'inapplicable', message: err.message };
     throw err;
@@ -119,16 +120,5 @@ function newest(changes: MemoryChange[]): MemoryChange[] {
 }
 
 function bytesOfEntry(key: string, entry: MemoryEntry | undefined): number {
-  return entry ? utf8Bytes(JSON.stringify(key)) + utf8Bytes(JSON.stringify(entry)) + 2 : 0;
-}
-
-/** Of well-formed text, in UTF-8. */
-export function utf8Bytes(text: string): number {
-  let bytes = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    // Both halves of a surrogate pair count two.
-    if (unit > 0x7f) bytes += unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1;
-  }
-  return bytes;
+  return entry ? jsonBytes(key) + jsonBytes(entry) + 2 : 0;
 }

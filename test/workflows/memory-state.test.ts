@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { matchesGlob } from '../../memory/glob.ts';
 import { memoryOfWorkflowId, memoryWorkflowId, MEMORY_SCOPES } from '../../workflows/memory-contract.ts';
-import { emptyMemory, foldWrite, MAX_MEMORY_BYTES, MAX_VALUE_BYTES, utf8Bytes } from '../../workflows/memory-state.ts';
+import { emptyMemory, foldWrite, MAX_MEMORY_BYTES, MAX_VALUE_BYTES } from '../../workflows/memory-state.ts';
+import { utf8Bytes } from '../../workflows/json-size.ts';
 
 const NAME = { scope: 'session', scopeId: 's' } as const;
 /** Temporal's limit of an input. */
