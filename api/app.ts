@@ -12,6 +12,7 @@ import { eventRoutes } from './routes/events.ts';
 import { executeRoutes } from './routes/execute.ts';
 import { executionRoutes } from './routes/executions.ts';
 import { healthRoutes } from './routes/health.ts';
+import { memoryRoutes } from './routes/memory.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { restartRoutes } from './routes/restart.ts';
 import { runCancelRoutes } from './routes/run-cancel.ts';
@@ -48,6 +49,7 @@ export function createApp(deps: AppDeps): Hono {
   app.route('/api/v1', runRoutes(deps));
   app.route('/api/v1', nodeRoutes(deps));
   app.route('/api/v1', discoveryRoutes(deps));
+  app.route('/api/v1', memoryRoutes(deps));
   app.route('/api/v1', steeringRoutes(deps));
   app.route('/api/v1', stepRoutes(deps));
 

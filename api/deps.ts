@@ -4,6 +4,8 @@ import type { Logger } from '../common/logger.ts';
 import type { Sealer } from '../common/sealing.ts';
 import type { ExecutionPolicy } from '../workflows/contract.ts';
 import type { ApiLimits } from './config.ts';
+import type { Memories } from '../memory/memories.ts';
+import type { MemoryChanges } from './memory-changes.ts';
 import type { Nodes } from './nodes.ts';
 import type { Histories } from './histories.ts';
 import type { Reuse } from './reuse.ts';
@@ -23,6 +25,8 @@ export interface AppDeps {
   agentNodes: AgentNodeDirectory;
   configuredNodes: AgentNodeDirectory;
   nodes: Nodes;
+  memories: Memories;
+  memoryChanges: MemoryChanges;
   sealer: Sealer;
   policy: ExecutionPolicy;
   limits: ApiLimits;

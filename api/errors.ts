@@ -18,6 +18,7 @@ const STATUS_OF = {
   step_not_found: 404,
   run_not_found: 404,
   batch_not_found: 404,
+  memory_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
   request_timeout: 408,
@@ -37,8 +38,10 @@ const STATUS_OF = {
   turn_not_begun: 409,
   step_differs: 409,
   too_many_deliveries: 409,
+  memory_full: 409,
   body_too_large: 413,
   result_too_large: 413,
+  memory_value_too_large: 413,
   expectation_failed: 417,
   idempotency_key_reused: 422,
   patch_not_applicable: 422,
@@ -49,9 +52,11 @@ const STATUS_OF = {
   too_many_messages: 429,
   too_many_instances: 429,
   too_many_steps: 429,
+  too_many_writes: 429,
   headers_too_large: 431,
   internal_error: 500,
   temporal_misconfigured: 500,
+  not_implemented: 501,
   temporal_unavailable: 503,
   too_many_streams: 503,
 } as const satisfies Record<string, ContentfulStatusCode>;
@@ -93,14 +98,17 @@ export class ApiError extends Error {
 
 const OUTAGE_RETRY_AFTER_S = 2;
 
-/** Turns whatever a handler threw into problem details (RFC 9457) that AgentField clients can read too. */
-export function errorHandler(logger: Logger) {
+/**
+ * Turns whatever a handler threw into problem details (RFC 9457) that AgentField clients can read too.
+ * @param moreOf further members
+ */
+export function errorHandler(logger: Logger, moreOf?: (err: ApiError) => Record<string, unknown>) {
   return (err: unknown, c: Context): Response => {
     const known = toApiError(err);
     if (known.code === 'internal_error') logger.error({ request_id: c.get('requestId'), err }, 'request failed');
     if (known.code === 'temporal_unavailable')
       logger.warn({ request_id: c.get('requestId'), error: String(err) }, 'Temporal cannot be reached');
-    return problem(c, known);
+    return problem(c, known, moreOf?.(known));
   };
 }
 
@@ -119,9 +127,9 @@ export function toApiError(err: unknown): ApiError {
 }
 
 /** `error` is AgentField's text, `code` is for programs, `errors` names each flaw by its path. */
-export function problem(c: Context, err: ApiError): Response {
+export function problem(c: Context, err: ApiError, more: Record<string, unknown> = {}): Response {
   if (err.retryAfterS !== undefined) c.header('Retry-After', String(err.retryAfterS));
-  const body = problemBody(err, c.get('requestId') as string);
+  const body = { ...problemBody(err, c.get('requestId') as string), ...more };
   return c.body(JSON.stringify(body), body.status, { 'Content-Type': PROBLEM_TYPE });
 }
 

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { MEMORY_ROUTES } from './openapi-memory-routes.ts';
 import { AGENTFIELD_ROUTES, NODE_ROUTES, STEP_ROUTES } from './openapi-node-routes.ts';
 import { BATCH_ROUTES } from './openapi-batch-routes.ts';
 import { RUN_ROUTES } from './openapi-run-routes.ts';
@@ -219,6 +220,7 @@ export const ROUTES: Route[] = [
   },
   ...STEP_ROUTES,
   ...NODE_ROUTES,
+  ...MEMORY_ROUTES,
   ...AGENTFIELD_ROUTES,
   ...RUN_ROUTES,
   ...BATCH_ROUTES,

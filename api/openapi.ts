@@ -10,6 +10,8 @@ const REQUEST_HEADERS: Record<string, string> = {
   'X-Parent-Execution-ID': 'The execution whose agent makes this call',
   'X-Session-ID': 'Recorded and passed on to the agent',
   'X-Actor-ID': 'Recorded and passed on to the agent',
+  'X-Workflow-ID': "Names the memory of the scope 'workflow'; else X-Run-ID does",
+  'X-Agent-Node-ID': 'Who writes',
   'If-None-Match': 'ETag of the last answer; 304 when nothing has changed',
   'Last-Event-ID': 'Goes on after that event of the log; before ?after=',
   Accept: 'application/json for pages',
@@ -22,6 +24,7 @@ const RESPONSE_HEADERS: Record<string, string> = {
   'X-Run-ID': 'Id of its run',
   'Preference-Applied': 'What of Prefer was followed',
   'Idempotency-Replayed': 'true when the execution had been started before',
+  'Perdure-Memory-Rev': 'Revision of the memory that the write made; absent when nothing has changed',
   ETag: 'Names this state of the execution',
   Link: 'rel="next": the next page',
 };

@@ -42,7 +42,7 @@ function runIdOf(c: Context): string | undefined {
   throw new ApiError('invalid_header', 'X-Run-ID must not contain quotes (") or backslashes');
 }
 
-function identifier(c: Context, name: string): string | undefined {
+export function identifier(c: Context, name: string): string | undefined {
   const value = c.req.header(name)?.trim();
   if (value === undefined || value === '') return undefined;
   if (IDENTIFIER.test(value)) return value;

@@ -285,6 +285,7 @@ export const problemDetails = z
     code: z.string(),
     detail: z.string(),
     error: z.string().meta({ description: "The same text under AgentField's name" }),
+    message: z.string().optional().meta({ description: 'The same text again, where AgentField has it so: of memory' }),
     request_id: z.string(),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
     execution_id: z.string().optional(),

@@ -28,7 +28,7 @@ const LISTEN_FLAWS: Record<string, (config: ApiConfig) => string> = {
 export async function serveApi(config: ApiConfig, logger: Logger, starter?: Client): Promise<ServedApi> {
   const temporal = connectTemporal(config.temporal);
   const closing = new AbortController();
-  const { app, watchers, registry, onUpgrade } = createApi(
+  const { app, onUpgrade, close } = createApi(
     config,
     { ...temporal, ...(starter && { starter }) },
     logger,
@@ -43,8 +43,7 @@ export async function serveApi(config: ApiConfig, logger: Logger, starter?: Clie
     close: async () => {
       closing.abort();
       await server.close(SHUTDOWN_GRACE_MS);
-      watchers.close();
-      registry.close();
+      close();
       await temporal.close();
     },
   };

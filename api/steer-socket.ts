@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { WebSocketServer } from 'ws';
-import type { RawData, WebSocket } from 'ws';
+import type { RawData } from 'ws';
 import type { AppDeps } from './deps.ts';
-import { ApiError, problemBody, toApiError } from './errors.ts';
+import { problemBody, toApiError } from './errors.ts';
+import type { ApiError } from './errors.ts';
 import { eventView } from './event-view.ts';
 import { trackedView, viewNow } from './execution-view.ts';
 import { isExecutionId } from './ids.ts';
@@ -11,25 +11,15 @@ import { check, invalid, parseJson } from './json-body.ts';
 import { ENTRY_NUMBER } from './log-request.ts';
 import { toMessage, withPatches } from './routes/steering.ts';
 import { steerMessage } from './steering-schemas.ts';
-import { refuseSocket } from './server.ts';
-import type { UpgradeHandler } from './server.ts';
 import { notFound } from './signalling.ts';
 import { TooManyWatchers } from './watchers.ts';
 import { tooManyStreams } from './stream-slots.ts';
+import { CLOSE, PING_MS, refuseOtherOrigin } from './web-socket.ts';
+import type { OpenSocket, ServeSocket, SocketRoute } from './web-socket.ts';
 
-/** A peer that answers no ping within one more of these is gone. */
-const PING_MS = 10_000;
-/** How long a peer may take to answer a close. */
-const CLOSE_MS = 2_000;
-const MAX_FRAME_BYTES = 64 * 1024;
 /** Frames of a client that wait for their turn: who sends faster than Temporal takes them is cut. */
 const MAX_WAITING_FRAMES = 50;
 
-/** Close codes of RFC 6455, 7.4.1. */
-const CLOSE = { normal: 1000, goingAway: 1001, unsupported: 1003, policy: 1008, error: 1011 } as const;
-
-/** Only the path of a URL counts. */
-const ANY_BASE = 'http://localhost';
 const STEER_PATH = /^\/api\/v1\/executions\/([^/]+)\/steer$/;
 
 /**
@@ -37,70 +27,46 @@ const STEER_PATH = /^\/api\/v1\/executions\/([^/]+)\/steer$/;
  * connection is enough to work together. Each frame is one JSON text: entries of the log as in the event stream, a
  * `receipt` or an `error` for each message.
  */
-export function createSteerSocket(deps: AppDeps): UpgradeHandler {
-  const { executions, streamSlots, closing, limits } = deps;
-  const server = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false });
-
-  /** What can be refused is refused before the handshake, as any other request. */
-  async function admit(request: IncomingMessage): Promise<Admitted> {
-    const url = URL.canParse(request.url ?? '', ANY_BASE) ? new URL(request.url ?? '', ANY_BASE) : undefined;
-    const id = STEER_PATH.exec(url?.pathname ?? '')?.[1];
-    if (!url || id === undefined) throw new ApiError('route_not_found', 'there is no WebSocket here');
+export function createSteerSocket({ executions }: AppDeps): SocketRoute {
+  async function admit(id: string, url: URL, request: IncomingMessage, over: AbortSignal): Promise<ServeSocket> {
     if (!isExecutionId(id)) throw notFound();
     refuseOtherOrigin(request);
     const after = url.searchParams.get('after');
     if (after !== null && !ENTRY_NUMBER.test(after))
       throw invalid([{ path: 'after', message: 'must be the number of a log entry' }]);
     await executions.get(id);
-    return { id, after: after === null ? undefined : Number(after), release: streamSlots.take() };
-  }
-
-  function serve(socket: WebSocket, { id, after }: Admitted): void {
-    const over = new AbortController();
-    const goAway = () => {
-      socket.close(CLOSE.goingAway, 'this process is about to stop');
-      // A peer that is gone would keep the server from closing.
-      setTimeout(() => socket.terminate(), CLOSE_MS).unref();
+    return async (open) => {
+      receive(open, id);
+      await follow(open, id, after === null ? undefined : Number(after), over).catch(async (err: unknown) => {
+        if (over.aborted) return;
+        const refusal = err instanceof TooManyWatchers ? tooManyStreams() : toApiError(err);
+        await open.send({ kind: 'error', ...problemOf(refusal) }).catch(() => undefined);
+        throw refusal;
+      });
     };
-    closing.addEventListener('abort', goAway, { once: true, signal: over.signal });
-    let isAlive = true;
-    const ping = setInterval(() => {
-      if (!isAlive) return socket.terminate();
-      isAlive = false;
-      socket.ping();
-    }, PING_MS);
-    socket.on('pong', () => (isAlive = true));
-    socket.on('error', () => socket.terminate());
-    socket.on('close', () => {
-      clearInterval(ping);
-      over.abort();
-    });
-    receive(socket, id);
-    follow(socket, id, after, over.signal).catch((err: unknown) => {
-      if (over.signal.aborted) return;
-      const refusal = err instanceof TooManyWatchers ? tooManyStreams() : toApiError(err);
-      const close = () => socket.close(CLOSE.error, refusal.code);
-      send(socket, { kind: 'error', ...problemOf(refusal) }).then(close, close);
-    });
-    if (closing.aborted) goAway();
   }
 
-  async function follow(socket: WebSocket, id: string, after: number | undefined, signal: AbortSignal): Promise<void> {
+  async function follow(
+    { socket, send }: OpenSocket,
+    id: string,
+    after: number | undefined,
+    over: AbortSignal,
+  ): Promise<void> {
     const state = await executions.get(id);
     if (after === undefined) {
       const data = await viewNow(executions, state);
-      await send(socket, { kind: 'snapshot', sequence: state.sequence, data });
+      await send({ kind: 'snapshot', sequence: state.sequence, data });
     }
-    const log = executions.followLog(id, after ?? state.sequence, { idleMs: PING_MS, signal });
+    const log = executions.followLog(id, after ?? state.sequence, { idleMs: PING_MS, signal: over });
     for await (const { records, isComplete } of log) {
-      for (const record of records) await send(socket, eventView(record));
+      for (const record of records) await send(eventView(record));
       if (!isComplete) continue;
-      await send(socket, { kind: 'end' });
+      await send({ kind: 'end' });
       socket.close(CLOSE.normal, 'the log is complete');
     }
   }
 
-  function receive(socket: WebSocket, id: string): void {
+  function receive({ socket, send }: OpenSocket, id: string): void {
     let waiting = 0;
     let last: Promise<void> = Promise.resolve();
     socket.on('message', (data: RawData, isBinary: boolean) => {
@@ -108,7 +74,7 @@ export function createSteerSocket(deps: AppDeps): UpgradeHandler {
       if (waiting >= MAX_WAITING_FRAMES) return socket.close(CLOSE.policy, 'too many messages at once');
       waiting += 1;
       last = last.then(async () => {
-        await send(socket, await answerTo(id, (data as Buffer).toString('utf8'))).catch(() => undefined);
+        await send(await answerTo(id, (data as Buffer).toString('utf8'))).catch(() => undefined);
         waiting -= 1;
       });
     });
@@ -128,42 +94,10 @@ export function createSteerSocket(deps: AppDeps): UpgradeHandler {
     }
   }
 
-  /** Resolves when it is on its way. Who takes nothing for too long is cut: what is sent waits in memory. */
-  function send(socket: WebSocket, frame: object): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stalled = setTimeout(() => socket.terminate(), limits.stallMs);
-      socket.send(JSON.stringify(frame), (err) => {
-        clearTimeout(stalled);
-        if (err) reject(err);
-        else resolve();
-      });
-    });
-  }
-
-  return (request, socket, head) => {
-    socket.on('error', () => socket.destroy());
-    admit(request).then(
-      (admitted) => {
-        if (socket.destroyed) return admitted.release();
-        socket.once('close', admitted.release);
-        server.handleUpgrade(request, socket, head, (accepted) => serve(accepted, admitted));
-      },
-      (err: unknown) => refuseSocket(socket, toApiError(err)),
-    );
+  return (url, request, over) => {
+    const id = STEER_PATH.exec(url.pathname)?.[1];
+    return id === undefined ? undefined : admit(id, url, request, over);
   };
-}
-
-interface Admitted {
-  id: string;
-  after: number | undefined;
-  release: () => void;
-}
-
-/** A page of somebody else's must not speak for who looks at it. */
-function refuseOtherOrigin({ headers: { origin, host } }: IncomingMessage): void {
-  if (origin === undefined) return;
-  if (!URL.canParse(origin) || new URL(origin).host !== host)
-    throw new ApiError('origin_not_allowed', 'a WebSocket is only opened for pages of this server');
 }
 
 /** A refusal as a frame. */

@@ -8,7 +8,7 @@ import type { Outcome } from './ledger.ts';
  */
 export interface Histories {
   /** How the execution closed; undefined while it is open, `missing` if there is no such workflow. */
-  closeOf: (id: string) => Promise<{ close: Outcome | undefined; text: string } | 'missing'>;
+  closeOf: (id: string) => Promise<{ close: Outcome | undefined; text: string; story: string } | 'missing'>;
   /** Whether this outcome stands anywhere in the history. Throws where the history cannot be read. */
   holdsOutcome: (id: string, told: { status: unknown; completed_at: unknown }) => Promise<boolean>;
   /** Every execution there is. */
@@ -42,7 +42,7 @@ export function openHistories(address: string): Histories {
         if ((err as { code?: number }).code === 5) return 'missing';
         throw err;
       }
-      return { close: closeIn(events), text: readable(events) };
+      return { close: closeIn(events), text: readable(events), story: storyOf(events) };
     },
 
     holdsOutcome: async (id, told) => {
@@ -140,6 +140,23 @@ function holds(value: unknown, told: { status: unknown; completed_at: unknown })
   const { status, completedAt } = value as { status?: unknown; completedAt?: unknown };
   if (status === told.status && completedAt === told.completed_at) return true;
   return Object.values(value).some((part) => holds(part, told));
+}
+
+/** What has happened, in short, for whoever wants to know why it is still open. */
+function storyOf(events: Event[]): string {
+  return events
+    .map((event) => {
+      const [name, attributes] =
+        Object.entries(event).find(([key, value]) => key.endsWith('EventAttributes') && value !== null) ?? [];
+      const { signalName, activityType, failure } = (attributes ?? {}) as {
+        signalName?: string;
+        activityType?: { name?: string };
+        failure?: { message?: string };
+      };
+      const words = [signalName, activityType?.name, failure?.message].filter(Boolean).join(' ');
+      return `${name?.replace('EventAttributes', '') ?? '?'}${words && ` ${words}`}`;
+    })
+    .join(', ');
 }
 
 /** All texts and bytes of a history, for the search for secrets. */

@@ -159,7 +159,8 @@ async function endAll(
       if (hasSecret(read.text)) ledger.add(n, { kind: 'secret-seen', where: 'history' });
       if (read.close)
         return void ledger.add(n, { kind: 'told', id, channel: 'temporal', askedAt: clock(), outcome: read.close });
-      if (clock() > deadline) return void ledger.add(n, { kind: 'still-open', id, status: 'open in Temporal' });
+      if (clock() > deadline)
+        return void ledger.add(n, { kind: 'still-open', id, status: `open in Temporal: ${read.story}` });
       lastOpenAt = clock();
       await sleep(200);
     }

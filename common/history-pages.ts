@@ -52,3 +52,14 @@ async function abortable<T>(connection: Connection, stop: AbortSignal, call: () 
     stop.removeEventListener('abort', abort);
   }
 }
+
+/** The workflow has ended; one that goes on in another run has not. */
+export function isClose(event: HistoryEvent): boolean {
+  return Boolean(
+    event.workflowExecutionCompletedEventAttributes ??
+    event.workflowExecutionFailedEventAttributes ??
+    event.workflowExecutionCanceledEventAttributes ??
+    event.workflowExecutionTerminatedEventAttributes ??
+    event.workflowExecutionTimedOutEventAttributes,
+  );
+}

@@ -1,5 +1,6 @@
 import type { LoadedDataConverter } from '@temporalio/common';
 import { decodeFirst } from '../common/decode-payload.ts';
+import { isClose } from '../common/history-pages.ts';
 import type { HistoryEvent } from '../common/history-pages.ts';
 import type { AgentNodeInput, Lease, NodeActivities, ProbeResult } from '../workflows/node-contract.ts';
 import { emptyNode, foldNode, nodeEntryOf } from '../workflows/node-state.ts';
@@ -76,14 +77,4 @@ export function createNodeProjection(node: string, converter: LoadedDataConverte
       if (isClose(event)) state = undefined;
     },
   };
-}
-
-function isClose(event: HistoryEvent): boolean {
-  return Boolean(
-    event.workflowExecutionCompletedEventAttributes ??
-    event.workflowExecutionFailedEventAttributes ??
-    event.workflowExecutionCanceledEventAttributes ??
-    event.workflowExecutionTerminatedEventAttributes ??
-    event.workflowExecutionTimedOutEventAttributes,
-  );
 }

@@ -38,8 +38,12 @@ type Container = Json[] | JsonObject;
 const MAX_WORK_CHARS = 1024 * 1024;
 
 /** Throws `PatchFlaw`. */
-export function applyPatch(before: PatchedDocument, patch: PatchOperation[]): PatchedDocument {
-  const draft = createDraft(before);
+export function applyPatch(
+  before: PatchedDocument,
+  patch: PatchOperation[],
+  maxChars = MAX_DOCUMENT_CHARS,
+): PatchedDocument {
+  const draft = createDraft(before, maxChars);
   for (const [i, operation] of patch.entries()) {
     try {
       applyOne(draft, operation);
@@ -57,10 +61,11 @@ interface Draft extends PatchedDocument {
   /** Containers that were copied for this patch: it may change them. */
   own: Set<Container>;
   work: number;
+  maxChars: number;
 }
 
-function createDraft({ document, chars }: PatchedDocument): Draft {
-  return { document, chars, own: new Set(), work: 0 };
+function createDraft({ document, chars }: PatchedDocument, maxChars: number): Draft {
+  return { document, chars, own: new Set(), work: 0, maxChars };
 }
 
 function applyOne(draft: Draft, operation: PatchOperation): void {
@@ -145,13 +150,12 @@ function replaceWhole(draft: Draft, value: Json): void {
 /** Keeps count of the length, before a change. It is never less than the true one: what seems too long is written out. */
 function grow(draft: Draft, chars: number): void {
   draft.chars += chars;
-  if (draft.chars > MAX_DOCUMENT_CHARS) draft.chars = measure(draft, draft.document) + chars;
+  if (draft.chars > draft.maxChars) draft.chars = measure(draft, draft.document) + chars;
   refuseIfTooLong(draft);
 }
 
-function refuseIfTooLong({ chars }: Draft): void {
-  if (chars > MAX_DOCUMENT_CHARS)
-    throw new Inapplicable(`the document would be longer than ${MAX_DOCUMENT_CHARS} characters`);
+function refuseIfTooLong({ chars, maxChars }: Draft): void {
+  if (chars > maxChars) throw new Inapplicable(`the document would be longer than ${maxChars} characters`);
 }
 
 /** The length of a value as JSON. */

@@ -1,15 +1,17 @@
-import type { Json } from './execution.ts';
+/** Sizes as Temporal counts them. Workflow code has no Buffer. */
 
-/** Bytes of a value as JSON in UTF-8, which is what Temporal counts. Workflow code has no Buffer. */
-export function jsonBytes(value: Json | object | undefined): number {
-  if (value === undefined) return 0;
-  const text = JSON.stringify(value);
+/** Of a value as JSON; 0 where there is none. */
+export function jsonBytes(value: unknown): number {
+  return value === undefined ? 0 : utf8Bytes(JSON.stringify(value));
+}
+
+/** Of well-formed text, in UTF-8. */
+export function utf8Bytes(text: string): number {
   let bytes = text.length;
   for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x80) continue;
-    // Each half of a surrogate pair counts two.
-    bytes += code < 0x800 || (code >= 0xd800 && code <= 0xdfff) ? 1 : 2;
+    const unit = text.charCodeAt(i);
+    // Both halves of a surrogate pair count two.
+    if (unit > 0x7f) bytes += unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1;
   }
   return bytes;
 }

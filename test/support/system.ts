@@ -48,6 +48,8 @@ export interface SystemOptions {
   agentNodes: Record<string, unknown>;
   address?: string;
   withWorker?: boolean;
+  /** One of its own when left out. */
+  taskQueue?: string;
   maxConcurrentActivities?: number;
   limits?: Partial<ApiConfig['limits']>;
   policy?: {
@@ -88,7 +90,7 @@ export interface Answered {
 /** API and worker in this process, against the test run's Temporal server, with real HTTP at every edge. */
 export async function startSystem(t: Pick<TestContext, 'after'>, options: SystemOptions): Promise<System> {
   const address = options.address ?? temporalAddress();
-  const taskQueue = `test-${randomUUID()}`;
+  const { taskQueue = `test-${randomUUID()}` } = options;
   const agentNodes = parseAgentNodes([{ from: 'test', text: JSON.stringify(options.agentNodes) }]);
   const sealer = createSealer(new Map([['test', randomBytes(32)]]));
   const logger = options.logger ?? createLogger('test', process.env.PERDURE_TEST_VERBOSE ? 'debug' : 'silent');
@@ -121,14 +123,13 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
   const temporal = connectTemporal(config.temporal);
   const { client } = temporal;
   const closing = new AbortController();
-  const { app, watchers, registry, onUpgrade } = createApi(config, temporal, logger, closing.signal);
+  const { app, onUpgrade, close } = createApi(config, temporal, logger, closing.signal);
   const server = await listen(app, config, onUpgrade);
   const url = `http://127.0.0.1:${server.port}`;
   t.after(async () => {
     closing.abort();
     await server.close(100);
-    watchers.close();
-    registry.close();
+    close();
     workerRegistry.close();
     await temporal.close();
   });
@@ -182,18 +183,13 @@ export async function anotherApi(
 ): Promise<ReturnType<typeof httpClient>> {
   const temporal = connectTemporal(config.temporal);
   const closing = new AbortController();
-  const { app, watchers, registry, onUpgrade } = createApi(
-    config,
-    temporal,
-    createLogger('test', 'silent'),
-    closing.signal,
-  );
+  const logger = createLogger('test', 'silent');
+  const { app, onUpgrade, close } = createApi(config, temporal, logger, closing.signal);
   const server = await listen(app, config, onUpgrade);
   t.after(async () => {
     closing.abort();
     await server.close(100);
-    watchers.close();
-    registry.close();
+    close();
     await temporal.close();
   });
   return httpClient(`http://127.0.0.1:${server.port}`);
