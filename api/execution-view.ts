@@ -66,7 +66,7 @@ export function executionView(state: ReadState, { details, estimate, queuePositi
     waiting: state.waiting && !state.answer ? waitView(state.waiting) : null,
     open_messages: openMessages(state.messages).length,
     ...endView(outcome),
-    ...(outcome && outcome.status !== 'succeeded' && { checkpoint: state.checkpoint ?? null }),
+    ...(outcome && outcome.status !== 'succeeded' && { checkpoint: state.nextCheckpoint ?? state.checkpoint ?? null }),
     webhook_registered: state.webhook !== undefined,
     webhook_events: state.webhookEvents.map(attemptView),
     sequence: state.sequence,
