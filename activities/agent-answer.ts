@@ -66,7 +66,8 @@ async function endTurn(
   checkpoint: Json | undefined,
   report: Reporting['report'],
 ): Promise<AgentAnswer> {
-  if (checkpoint !== undefined) await report([{ type: 'other', name: 'checkpoint', data: { data: checkpoint } }]);
+  if (checkpoint !== undefined)
+    await report([{ type: 'other', name: 'checkpoint', data: { data: checkpoint }, endsTurn: true }]);
   return { kind: 'waiting', wait };
 }
 

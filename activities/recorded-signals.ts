@@ -75,6 +75,8 @@ async function* eventsSinceScheduled({ client, info }: Context): AsyncGenerator<
 }
 
 function checkpointIn(reports: AgentReport[]): Json | undefined {
-  const newest = reports.findLast((report) => report.type === 'other' && report.name === 'checkpoint');
+  const newest = reports.findLast(
+    (report) => report.type === 'other' && report.name === 'checkpoint' && !report.endsTurn,
+  );
   return newest?.type === 'other' ? (newest.data['data'] ?? null) : undefined;
 }

@@ -59,14 +59,17 @@ function endOfTurn(fields: Record<string, Json | undefined>): CallbackMeaning {
   const { waiting, checkpoint } = fields;
   const read = readEndOfTurn(waiting, checkpoint);
   if ('flaw' in read) throw invalid([{ ...read.flaw, path: `$.${read.flaw.path}` }]);
-  return { kind: 'waiting', wait: read.wait, reports: kept('checkpoint', checkpoint) };
+  const reports = kept('checkpoint', checkpoint).map((report): AgentReport => ({ ...report, endsTurn: true }));
+  return { kind: 'waiting', wait: read.wait, reports };
 }
 
+type OtherReport = Extract<AgentReport, { type: 'other' }>;
+
 /** What an agent leaves behind; where it is too much, its last word counts all the same. */
-function kept(name: 'checkpoint' | 'partial_result', data: Json | undefined): AgentReport[] {
+function kept(name: 'checkpoint' | 'partial_result', data: Json | undefined): OtherReport[] {
   if (data === undefined) return [];
   const { report, flaw } = readReport(name, { data });
-  return flaw ? [] : [report];
+  return flaw || report.type !== 'other' ? [] : [report];
 }
 
 /** How an execution ends whose agent sent more than can be kept. */

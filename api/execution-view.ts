@@ -66,7 +66,7 @@ export function executionView(state: ReadState, { details, estimate, queuePositi
     waiting: state.waiting && !state.answer ? waitView(state.waiting) : null,
     open_messages: openMessages(state.messages).length,
     ...endView(outcome),
-    ...(outcome && outcome.status !== 'succeeded' && { checkpoint: state.checkpoint ?? null }),
+    ...(outcome && outcome.status !== 'succeeded' && { checkpoint: state.nextCheckpoint ?? state.checkpoint ?? null }),
     ...(state.restartOf && { restart_of: restartView(state.restartOf) }),
     ...(state.reusedFrom !== undefined && { reused_from: state.reusedFrom }),
     webhook_registered: state.webhook !== undefined,

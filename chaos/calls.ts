@@ -20,6 +20,7 @@ export function checkCalls({ planned: { n }, facts, disturbances }: Case): Viola
   const cuts = factsOf(facts, 'agent-cut');
   const acknowledged = factsOf(facts, 'callback-answered').filter(({ status }) => status === 200);
   const approvals = factsOf(facts, 'steer-sent').filter(({ what }) => what === 'approval');
+  const pauses = factsOf(facts, 'steer-sent').filter(({ what }) => what === 'pause');
   const violate = (what: string) => violations.push({ invariant: 'I3', n, what });
 
   for (const turn of new Set(calls.map(turnOf))) {
@@ -54,7 +55,9 @@ export function checkCalls({ planned: { n }, facts, disturbances }: Case): Viola
     if (answer?.retryable && !isEarly) return;
     const cut = cuts.find((one) => one.call === before.call);
     const settledAt = (answer ?? cut ?? call).at;
-    const until = Math.min(call.at, settledAt + RECORDING_MS);
+    // A call of a task that was done over waits in its worker until the execution goes on.
+    const isHeld = pauses.some(({ at }) => at < call.at);
+    const until = isHeld ? call.at : Math.min(call.at, settledAt + RECORDING_MS);
     const excuse = disturbed(
       disturbances,
       [before.caller, 'temporal', 'link:worker-temporal', 'link:worker-agent'],

@@ -1,4 +1,5 @@
 import { Connection } from '@temporalio/client';
+import type { History } from '@temporalio/common/lib/proto-utils.js';
 import { canonical } from './ledger.ts';
 import type { Outcome } from './ledger.ts';
 
@@ -13,6 +14,8 @@ export interface Histories {
   holdsOutcome: (id: string, told: { status: unknown; completed_at: unknown }) => Promise<boolean>;
   /** Every execution there is. */
   ids: () => AsyncIterable<string>;
+  /** The history of its newest run, for a replay. */
+  historyOf: (id: string) => Promise<History>;
   /** The number in the input of an execution. */
   numberOf: (id: string) => Promise<number>;
   /** Something trivial, to see how long it takes. */
@@ -63,6 +66,8 @@ export function openHistories(address: string): Histories {
         nextPageToken = page.nextPageToken ?? undefined;
       } while (nextPageToken && nextPageToken.length > 0);
     },
+
+    historyOf: async (id) => ({ events: await readEvents(connection, id, READ_DEADLINE_MS) }),
 
     numberOf: async (id) => {
       const [started] = await readEvents(connection, id, READ_DEADLINE_MS, 1);

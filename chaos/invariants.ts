@@ -18,7 +18,7 @@ export interface Evidence {
 export function checkInvariants({ executions, facts, disturbances }: Evidence): Violation[] {
   const violations: Violation[] = [];
   for (const [n, own] of byExecution(facts)) {
-    violations.push(...secretsSeen(n, own));
+    violations.push(...secretsSeen(n, own), ...replaysFailed(n, own));
     const planned = executions[n];
     if (!planned) {
       for (const fact of own)
@@ -38,6 +38,10 @@ export function checkInvariants({ executions, facts, disturbances }: Evidence): 
     );
   }
   return violations;
+}
+
+function replaysFailed(n: number, own: readonly Fact[]): Violation[] {
+  return factsOf(own, 'replay-failed').map(({ id, why }) => ({ invariant: 'I9', n, what: `${id}: ${why}` }));
 }
 
 function secretsSeen(n: number, own: readonly Fact[]): Violation[] {

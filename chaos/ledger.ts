@@ -126,6 +126,7 @@ type Seen =
   | { kind: 'log'; id: string; channel: Channel; digest: string; steps: string[]; talk: string[]; flaws: string[] }
   | { kind: 'event-answered'; id: string; step: string; status: number }
   | { kind: 'still-open'; id: string; status: string }
+  | { kind: 'replay-failed'; id: string; why: string }
   | { kind: 'not-in-temporal'; id: string }
   | { kind: 'secret-seen'; where: string };
 

@@ -11,6 +11,7 @@ export const INVARIANTS = {
   I6: 'no secret shows',
   I7: 'a log is numbered without a gap, reads the same everywhere, and has all that the agent was told is in it',
   I8: 'what a client says to an execution is recorded, reaches the agent, and has its effect',
+  I9: 'every history comes to the same again when it is replayed',
   REFUSAL: 'every refusal is one that is allowed',
   LIVE: 'once the faults are over, everything ends in time',
 } as const;

@@ -15,6 +15,7 @@ import { startReceivers } from './receivers.ts';
 import { hasSecret, NODE_SECRET } from './secrets.ts';
 import { watchMachine } from './starvation.ts';
 import { startStand } from './stand.ts';
+import { replayAll } from './replay.ts';
 import type { Stand } from './stand.ts';
 
 export interface Run {
@@ -97,6 +98,7 @@ export async function run(
       const settledAt = clock();
       const { ids, lastOpenAt } = await endAll(stand, ledger, deadline);
       await lookAgain(stand, ledger, send, ids);
+      await replayHistories(root, stand, ledger, ids);
       const tookMs = Math.max(settledAt, lastOpenAt) - calmAt;
       return { ledger, plan, notPlanned, startedAt, liveMs: tookMs };
     } finally {
@@ -166,6 +168,15 @@ async function endAll(
     }
   });
   return { ids, lastOpenAt };
+}
+
+/** Each history must come to the same again, as when a worker takes over from one that has died. */
+async function replayHistories(root: string, stand: Stand, ledger: Ledger, ids: Map<string, number>): Promise<void> {
+  async function* histories() {
+    for (const workflowId of ids.keys()) yield { workflowId, history: await stand.histories.historyOf(workflowId) };
+  }
+  for await (const { id, flaw } of replayAll(root, histories()))
+    if (flaw !== undefined) ledger.add(ids.get(id) ?? -1, { kind: 'replay-failed', id, why: flaw.slice(0, 500) });
 }
 
 /** Every channel once more, and the logs, when all is well. */

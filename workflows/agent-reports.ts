@@ -65,7 +65,8 @@ function applyOther(state: ExecutionState, report: OtherReport, number: Numberin
       return;
     }
     case 'checkpoint':
-      state.checkpoint = data['data'] ?? null;
+      if (report.endsTurn) state.nextCheckpoint = data['data'] ?? null;
+      else state.checkpoint = data['data'] ?? null;
       return;
     case 'partial_result':
       state.partialResult = data['data'] ?? null;

@@ -107,7 +107,13 @@ export type AgentReport = { id?: string } & (
       /** ISO 8601. */
       estimatedCompletion?: string;
     }
-  | { type: 'other'; name: string; data: JsonObject }
+  | {
+      type: 'other';
+      name: string;
+      data: JsonObject;
+      /** A checkpoint that comes with a question: it is for the turn after, and not for this one if it is lost. */
+      endsTurn?: true;
+    }
 );
 
 /** The last word of an agent in one turn, posted by callback. */

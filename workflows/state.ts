@@ -49,6 +49,8 @@ export interface ExecutionState extends ExecutionContext {
   usage?: { inputTokens: number; outputTokens: number; costUsd: number };
   /** What the agent wants to have again when it goes on; each one replaces the one before. */
   checkpoint?: Json;
+  /** The one that came with a question, until that is open. */
+  nextCheckpoint?: Json;
   /** What there is of a result, should the execution not succeed; each one replaces the one before. */
   partialResult?: Json;
   /** What the agent shows of its memory, and how often that has been patched. */
@@ -180,6 +182,8 @@ export function append(state: ExecutionState, entry: LogEntry, onNumbered?: OnNu
       return;
     case 'waiting':
       delete state.callback;
+      if (state.nextCheckpoint !== undefined) state.checkpoint = state.nextCheckpoint;
+      delete state.nextCheckpoint;
       state.waiting = entry.wait;
       state.status = openStatusOf(state);
       return number(entry);

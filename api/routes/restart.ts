@@ -106,7 +106,8 @@ export function restartRoutes(deps: AppDeps): Hono {
 }
 
 function restartOf({ from, reuse, reason }: RestartRequest, named: ReadState, source: ReadState): RestartOf {
-  const { executionId, runId, checkpoint } = source;
+  const { executionId, runId } = source;
+  const checkpoint = source.nextCheckpoint ?? source.checkpoint;
   if (from === 'checkpoint' && checkpoint === undefined)
     throw new ApiError('no_checkpoint', 'its agent has put nothing by to go on from', { executionId });
   const isBefore = reuse === 'succeeded-before' && named.executionId !== executionId;
