@@ -1,6 +1,6 @@
 /**
  * What API and workers agree on about runs: the executions that share a run id. Who belongs to a run is kept by a
- * workflow per run, its roster: see docs/decisions/005-runs.md.
+ * workflow per run, its roster: see docs/decisions/006-runs.md.
  */
 import { defineSignal } from '@temporalio/workflow';
 import { DEFAULT_TASK_QUEUE } from './contract.ts';
