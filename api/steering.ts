@@ -92,9 +92,13 @@ export function createSteering({ getOpen, getOpenNow, signalAndSee }: Signalling
       }
       if (isOwn(state, request)) return state;
       if (!isAsking(state))
-        throw new ApiError('not_paused', `execution is ${status}: neither paused nor waiting for an answer`, {
-          executionId,
-        });
+        throw new ApiError(
+          'not_paused',
+          `execution is ${status}: nobody has paused it, and its agent has ended no turn with a question`,
+          {
+            executionId,
+          },
+        );
       if (waiting?.kind === 'approval')
         throw new ApiError(
           'not_paused',

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PAGE_EVENTS } from '../common/history-pages.ts';
 import type { Histories } from './histories.ts';
 import { createLogWindow } from './log.ts';
+import { createTurnstile } from './turnstile.ts';
 import type { LogPart, LogRecord, LogWindow } from './log.ts';
 import type { ReadState } from './pending.ts';
 import type { Projection } from './projection.ts';
@@ -54,6 +55,9 @@ const CLOSED_LINGER_MS = 1_000;
 /** Pause between reads of a reader that found all watchers taken. */
 const POLL_WHEN_FULL_MS = 500;
 
+/** Readers that are so far behind that they read a history of their own: each holds a page of it. */
+const MAX_REREADS = 16;
+
 /** What one watcher keeps of its execution's log. */
 const LOG_WINDOW_BYTES = 512 * 1024;
 
@@ -85,6 +89,7 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
   const readOnce = async (executionId: string) => (await histories.readNow(executionId))?.state;
   const watchers = new Map<string, Watcher>();
   const fresh = new Map<string, FreshRead>();
+  const rereads = createTurnstile(MAX_REREADS);
 
   function acquire(executionId: string): Watcher | undefined {
     const known = watchers.get(executionId);
@@ -266,15 +271,24 @@ export function createWatchers(histories: Histories, settings: WatcherSettings):
       last = records.at(-1)?.sequence ?? last;
       return { records, isCaughtUp: !hasNews(), isComplete: isComplete() };
     };
+    async function* older(): AsyncGenerator<LogPart> {
+      const leave = await rereads.enter(signal);
+      try {
+        for await (const { records } of histories.readLog(executionId, last)) {
+          if (isOver()) return;
+          if (records.length > 0) yield part(records);
+        }
+      } finally {
+        leave();
+      }
+    }
     try {
       await untilCurrent(watcher, signal);
       if (!watcher.isCurrent) throw watcher.lastError ?? outage();
       while (!isOver()) {
         const known = watcher.log.after(last, newest());
         if (known) yield part(known);
-        else
-          for await (const { records } of histories.readLog(executionId, last))
-            if (records.length > 0) yield part(records);
+        else yield* older();
         if (isComplete()) return;
         await changeUntil(watcher, () => hasNews() || isComplete(), idleMs, signal);
       }

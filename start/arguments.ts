@@ -25,7 +25,7 @@ export function readArguments(argv: readonly string[]): Arguments {
 
 export const HELP = `Usage: npm start [-- options]
 
-Starts Perdure on this machine: a Temporal dev server, the worker, the API and three example agents. Each is a process
+Starts Perdure on this machine: a Temporal dev server, the worker, the API and four example agents. Each is a process
 of its own and is started again when it dies. Ctrl-C stops everything, a second Ctrl-C at once.
 
 Options:
