@@ -8,7 +8,8 @@ import { temporalAddress } from '../support/system.ts';
 import { eventually, instanceOf, LANGUAGES, outsideWorld } from './support.ts';
 import type { Instance, Language } from './support.ts';
 
-const HEARTBEAT_MS = 500;
+/** The shortest one whose lease is two of it. */
+const HEARTBEAT_MS = 1_500;
 const shared = sharedContext();
 let perdure: Processes;
 before(async () => {
@@ -107,6 +108,24 @@ for (const language of LANGUAGES) {
     await one.start();
     const { end } = await assertEnded(id, outside);
     assert.equal(end.result.from, 4);
+  });
+}
+
+for (const language of LANGUAGES) {
+  test(`while Perdure is away it keeps what it has to say (${language})`, async (t) => {
+    const outside = await outsideWorld(t);
+    const node = `patient-${language}`;
+    await startPair(t, node, [language]);
+    const { body } = await perdure.post(`/api/v1/execute/async/${node}.ten_steps`, { input: { outside: outside.url } });
+    const id = body.execution_id as string;
+    outside.hold(({ name }) => name === `${id}/step-4`);
+    await outside.until(({ name }) => name === `${id}/step-4`);
+    await Promise.all([perdure.api.kill(), perdure.worker.kill()]);
+    outside.release();
+    await Promise.all([perdure.api.start(), perdure.worker.start()]);
+    const { end, requests } = await assertEnded(id, outside);
+    assert.equal(end.result.from, 0);
+    assert.equal(requests, 10);
   });
 }
 
