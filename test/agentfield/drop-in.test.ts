@@ -53,19 +53,23 @@ interface PythonAgent {
 
 before(async () => {
   const pythons = [];
-  for (const version of [NEW, OLD]) pythons.push({ version, python: await pythonWithAgentField(version) });
-  missing = pythons.map(({ python }) => ('missing' in python ? python.missing : '')).find(Boolean) ?? '';
-  if (missing) return;
+  for (const version of [NEW, OLD]) {
+    const python = await pythonWithAgentField(version);
+    if ('missing' in python) {
+      missing = python.missing;
+      return;
+    }
+    pythons.push({ version, program: python.program });
+  }
   perdure = await startProcesses(shared, {
     address: temporalAddress(),
     agentNodes: {},
     env: { PERDURE_TASK_QUEUE: taskQueue },
   });
-  for (const { version, python } of pythons) {
-    if ('missing' in python) continue;
+  for (const { version, program } of pythons) {
     const suffix = version.replaceAll('.', '-');
-    const shouter = await pythonAgent(python.program, 'shouter.py', `shouter-${suffix}`);
-    const asker = await pythonAgent(python.program, 'asker.py', `asker-${suffix}`, [shouter.node]);
+    const shouter = await pythonAgent(program, 'shouter.py', `shouter-${suffix}`);
+    const asker = await pythonAgent(program, 'asker.py', `asker-${suffix}`, [shouter.node]);
     pairs.push({ version, asker, shouter });
   }
   for (const agent of agents()) agent.start();

@@ -29,12 +29,14 @@ export async function pythonWithAgentField(version: string): Promise<Python> {
     await mkdir(folder, { recursive: true });
     await run('python3', ['-m', 'venv', folder]);
     // What is not imported need not be compiled, and that is most of it.
-    const options = ['--quiet', '--disable-pip-version-check', '--no-input', '--no-compile'];
+    const options = ['--quiet', '--disable-pip-version-check', '--no-input', '--no-compile', '--retries=2'];
     await run(program, ['-m', 'pip', 'install', ...options, `agentfield==${version}`], { timeout: INSTALL_LIMIT_MS });
     await writeFile(complete, '');
     return { program };
   } catch (error) {
     const { stderr = '' } = error as { stderr?: string };
-    return { missing: `agentfield==${version} cannot be installed: ${stderr.trim().slice(-500) || String(error)}` };
+    return {
+      missing: `agentfield==${version} cannot be installed: ${stderr.trim().split('\n').at(-1) || String(error)}`,
+    };
   }
 }
