@@ -24,7 +24,7 @@ import { freePort, ROOT } from '../support/temporal.ts';
 import { pythonWithAgentField } from './python.ts';
 
 const NEW = '0.1.144';
-/** Has no id for a process. Those up to 0.1.30 wait half a minute for agent memory before they take calls. */
+/** Has no id for a process. Those up to 0.1.35 wait half a minute for agent memory before they take calls. */
 const OLD = '0.1.41';
 /** It looks every 30 s whether its heartbeats are taken, and tries to register every 10 s when they are not. */
 const SDK_DEADLINE_MS = 60_000;
