@@ -33,6 +33,8 @@ export function createTellAgentCancelled({ agentNodes, http }: TellAgentCancelle
       });
       await answer.body.dump();
     };
-    if (node.instances.length > 0) await Promise.any(node.instances.map(({ url }) => tell(url)));
+    const told = await Promise.allSettled(node.instances.map(({ url }) => tell(url)));
+    // It may have been the one that has the call: another try.
+    for (const one of told) if (one.status === 'rejected') throw one.reason;
   };
 }

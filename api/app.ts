@@ -5,7 +5,7 @@ import { ApiError, errorHandler, problem } from './errors.ts';
 import { MAX_BODY_BYTES } from './json-body.ts';
 import { openApiDocument } from './openapi.ts';
 import { requestLog } from './request-log.ts';
-import { agentFieldRoutes } from './routes/agentfield.ts';
+import { agentFieldRoutes, olderNoteRoute } from './routes/agentfield.ts';
 import { discoveryRoutes } from './routes/discovery.ts';
 import { batchRoutes } from './routes/batches.ts';
 import { eventRoutes } from './routes/events.ts';
@@ -40,6 +40,7 @@ export function createApp(deps: AppDeps): Hono {
   app.route('/api/v1', executeRoutes(deps));
   // Before what takes any id: a note is no execution.
   app.route('/api/v1', agentFieldRoutes(deps));
+  app.route('/api/ui/v1', olderNoteRoute(deps));
   app.route('/api/v1', batchRoutes(deps));
   app.route('/api/v1', executionRoutes(deps));
   app.route('/api/v1', eventRoutes(deps));

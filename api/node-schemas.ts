@@ -39,6 +39,7 @@ export const registerRequest = z
       .meta({ description: 'Under which Perdure reaches the process' }),
     version: z.string().max(100).nullish(),
     instance_id: instanceId,
+    lifecycle_status: z.string().max(100).nullish(),
     reasoners: z.array(nodeFunction).max(MAX_FUNCTIONS).nullish(),
     skills: z.array(nodeFunction).max(MAX_FUNCTIONS).nullish(),
     communication_config: z

@@ -36,7 +36,7 @@ const MAX_REGISTRATION_BYTES = 512 * 1024;
 const MAX_NODES = 1_000;
 /** Of one that does not say how often it is heard of. */
 const DEFAULT_LEASE_MS = 300_000;
-const MIN_LEASE_MS = 3_000;
+const MIN_LEASE_MS = 1_000;
 const MAX_LEASE_MS = 3_600_000;
 /** A heartbeat is passed on when so much of the lease has gone by since the last one that was. */
 const PASS_ON_SHARE = 1 / 4;
@@ -176,8 +176,17 @@ const OWN_FIELDS = new Set([
 ]);
 
 function registrationOf(request: z.infer<typeof registerRequest>): Registration {
-  const { base_url, version, instance_id, reasoners, skills, communication_config, validate_input, max_concurrent } =
-    request;
+  const {
+    base_url,
+    version,
+    instance_id,
+    lifecycle_status,
+    reasoners,
+    skills,
+    communication_config,
+    validate_input,
+    max_concurrent,
+  } = request;
   const baseUrl = base_url.replace(/\/+$/, '');
   const intervalMs = durationMs(communication_config?.heartbeat_interval ?? undefined);
   const details = Object.fromEntries(
@@ -194,6 +203,8 @@ function registrationOf(request: z.infer<typeof registerRequest>): Registration 
     at: new Date().toISOString(),
     details,
     ...(max_concurrent && { maxConcurrent: max_concurrent }),
+    // So says a process of an older SDK that has just begun; one that connects again says `degraded`.
+    ...(instance_id === undefined && lifecycle_status === 'starting' && { isFresh: true }),
     ...(validate_input === false && { isUnchecked: true }),
   };
 }

@@ -145,6 +145,13 @@ export const AGENTFIELD_ROUTES: Route[] = [
     answers: { 200: { description: 'Recorded in the log', body: noteAnswer } },
   },
   {
+    method: 'post',
+    path: '/api/ui/v1/executions/note',
+    summary: 'The same, where older SDKs send it',
+    request: noteRequest,
+    answers: { 200: { description: 'Recorded in the log', body: noteAnswer } },
+  },
+  {
     method: 'get',
     path: '/api/v1/executions/{id}/notes',
     summary: 'The notes of an execution',

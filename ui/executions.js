@@ -26,21 +26,41 @@ async function refresh() {
   byId('empty').hidden = executions.length > 0;
   byId('older').hidden = next === undefined;
   byId('newest').hidden = cursor === undefined;
-  byId('rows').replaceChildren(...executions.map(row));
+  showRows(executions.map(row));
   byId('live').textContent = `as of ${clock(Date.now())}`;
 }
 
+/** By execution: a row stays where it is while somebody is about to click on it. */
+const rows = new Map();
+
 function row(view) {
-  const now = view.error ?? view.current_action ?? view.waiting_on?.detail ?? '';
+  const known = rows.get(view.execution_id) ?? emptyRow(view);
+  rows.set(view.execution_id, known);
+  const [status, , now, began, took] = known.children;
+  status.replaceChildren(badge(view.status));
+  now.textContent = (view.error ?? view.current_action ?? view.waiting_on?.detail ?? '').slice(0, 120);
+  began.textContent = relative(view.created_at);
+  took.textContent = view.duration_ms === null ? '' : duration(view.duration_ms);
+  return known;
+}
+
+function emptyRow({ execution_id: id, target, created_at: began }) {
   return element(
     'tr',
     {},
-    element('td', {}, badge(view.status)),
-    element('td', {}, element('a', { href: `/ui/executions/${encodeURIComponent(view.execution_id)}` }, view.target)),
-    element('td', { className: 'wide quiet' }, now.slice(0, 120)),
-    element('td', { title: view.created_at }, relative(view.created_at)),
-    element('td', { className: 'wide' }, view.duration_ms === null ? '' : duration(view.duration_ms)),
+    element('td', {}),
+    element('td', {}, element('a', { href: `/ui/executions/${encodeURIComponent(id)}` }, target)),
+    element('td', { className: 'wide quiet' }),
+    element('td', { title: began }),
+    element('td', { className: 'wide' }),
   );
+}
+
+function showRows(wanted) {
+  const body = byId('rows');
+  const isSame = wanted.length === body.children.length && wanted.every((one, i) => one === body.children[i]);
+  if (!isSame) body.replaceChildren(...wanted);
+  for (const [id, one] of rows) if (!wanted.includes(one)) rows.delete(id);
 }
 
 function show() {

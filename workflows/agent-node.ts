@@ -41,13 +41,6 @@ const { handOver } = proxyActivities<NodeActivities>({
  */
 export async function agentNode({ node, state = emptyNode(node) }: AgentNodeInput): Promise<void> {
   let changes = 0;
-  setDefaultSignalHandler((name, message) => {
-    const entry = nodeEntryOf(name, message);
-    if (entry) foldNode(state, entry);
-    changes += 1;
-  });
-  const watched = new Map<string, CancellationScope>();
-  const told = new Set(state.instances.filter((one) => !isThere(one)).map(({ instanceId }) => instanceId));
   /** Work that must not be cut off by the end of the run. */
   let busy = 0;
   const finish = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -58,6 +51,19 @@ export async function agentNode({ node, state = emptyNode(node) }: AgentNodeInpu
     });
   };
 
+  setDefaultSignalHandler((name, message) => {
+    const entry = nodeEntryOf(name, message);
+    const before =
+      entry?.kind === 'register' && entry.registration.isFresh && instanceOf(state, entry.registration.instanceId);
+    if (before && isThere(before)) {
+      const { instanceId, registrations } = before;
+      void finish(() => tellExecutions(state, { instanceId, registrations }));
+    }
+    if (entry) foldNode(state, entry);
+    changes += 1;
+  });
+  const watched = new Map<string, CancellationScope>();
+  const told = new Set(state.instances.filter((one) => !isThere(one)).map(({ instanceId }) => instanceId));
   function attend(): void {
     for (const instance of state.instances) {
       const { instanceId } = instance;

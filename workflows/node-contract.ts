@@ -40,6 +40,8 @@ export interface Registration {
   leaseMs: number;
   /** ISO 8601, by the clock of the API. */
   at: string;
+  /** The process has just begun: what one of the same id had in hand before is lost. */
+  isFresh?: true;
   /** What else it said of itself, for whoever looks. */
   details?: JsonObject;
   /** Inputs are not held against the schemas. */

@@ -20,25 +20,11 @@ const MAX_LOG_TEXT = 4_000;
 
 export const notesQuery = z.strictObject({ tags: z.string().max(1000).optional() });
 
-export function agentFieldRoutes({ executions, logger }: AppDeps): Hono {
+export function agentFieldRoutes(deps: AppDeps): Hono {
+  const { executions, logger } = deps;
   const app = new Hono();
 
-  app.post('/executions/note', async (c) => {
-    const { message, tags } = await jsonBody(c, noteRequest);
-    const id = c.req.header('X-Execution-ID')?.trim() || c.req.query('execution_id');
-    if (!id) throw invalid([{ path: 'X-Execution-ID', message: 'is needed' }]);
-    if (!isExecutionId(id)) throw notFound();
-    const note = {
-      text: clip(message, MAX_NOTE),
-      ...(tags && tags.length > 0 && { tags: tags.slice(0, MAX_TAGS).map((tag) => tag.slice(0, MAX_TAG)) }),
-    };
-    await executions.report(id, [{ type: 'other', name: 'note', data: note }]);
-    return c.json({
-      success: true,
-      note: noteView(note, new Date().toISOString()),
-      message: 'Note added successfully',
-    });
-  });
+  app.post('/executions/note', noteHandler(deps));
 
   app.get('/executions/:id/notes', async (c) => {
     const id = executionIdOf(c);
@@ -72,6 +58,32 @@ export function agentFieldRoutes({ executions, logger }: AppDeps): Hono {
   app.get('/health', (c) => c.json({ status: 'healthy', timestamp: new Date().toISOString(), checks: {} }));
 
   return app;
+}
+
+/** Where older SDKs send their notes. */
+export function olderNoteRoute(deps: AppDeps): Hono {
+  const app = new Hono();
+  app.post('/executions/note', noteHandler(deps));
+  return app;
+}
+
+function noteHandler({ executions }: AppDeps) {
+  return async (c: Context): Promise<Response> => {
+    const { message, tags } = await jsonBody(c, noteRequest);
+    const id = c.req.header('X-Execution-ID')?.trim() || c.req.query('execution_id');
+    if (!id) throw invalid([{ path: 'X-Execution-ID', message: 'is needed' }]);
+    if (!isExecutionId(id)) throw notFound();
+    const note = {
+      text: clip(message, MAX_NOTE),
+      ...(tags && tags.length > 0 && { tags: tags.slice(0, MAX_TAGS).map((tag) => tag.slice(0, MAX_TAG)) }),
+    };
+    await executions.report(id, [{ type: 'other', name: 'note', data: note }]);
+    return c.json({
+      success: true,
+      note: noteView(note, new Date().toISOString()),
+      message: 'Note added successfully',
+    });
+  };
 }
 
 function noteView(data: JsonObject, timestamp: string) {

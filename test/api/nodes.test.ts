@@ -125,3 +125,20 @@ test('without another instance it waits for one to come back', async () => {
   await register('lonely', back.url, { instance_id: 'l2' });
   assert.deepEqual((await system.end(id)).result, { name: 'back' });
 });
+
+test('a process without an id of its own that begins anew is called anew, one that only connects again is not', async () => {
+  const agent = await httpServer(shared, (_request, response) => sendJson(response, 202, {}));
+  const say = (lifecycle_status: string) => register('reborn', agent.url, { lifecycle_status });
+  await say('starting');
+  const id = await start('reborn.work');
+  await agent.waitFor(1, isCallOf(id));
+  await system.running(id);
+  await say('degraded');
+  await say('starting');
+  const [, again] = await agent.waitFor(2, isCallOf(id));
+  assert.equal(again?.headers['x-execution-attempt'], '2');
+  const url = String(again?.headers['perdure-callback-url']);
+  assert.equal((await fetch(url, { method: 'POST', body: '{"status":"succeeded","result":1}' })).status, 200);
+  assert.equal((await system.end(id)).result, 1);
+  assert.equal(agent.received.filter(isCallOf(id)).length, 2);
+});
