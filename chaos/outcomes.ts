@@ -11,6 +11,7 @@ const ALL_PAUSES_MS = 4_400;
 /** A cancel request that was acknowledged ends an execution within this, the agent's grace included. */
 const CANCEL_MS = 3_000 + Number(SPANS.PERDURE_CANCEL_GRACE_MS);
 const SLACK_MS = 50;
+const RETRY_MAX_MS = Number(SPANS.PERDURE_AGENT_RETRY_MAX_MS);
 
 type Told = FactOf<'told'>;
 
@@ -101,6 +102,9 @@ function whyNot(one: Case, outcome: Outcome, first: Told): string | undefined {
       const mayBeUnreachable = outcome.error?.startsWith('agent unreachable') === true;
       if (mayBeUnreachable && first.at - submittedAt >= ALL_PAUSES_MS) return undefined;
       if (hasNoTimeLeft(one)) return undefined;
+      // Nor are those in the ledger that were refused while the link was cut: the pause after the last was too long.
+      const isCut = disturbed(disturbances, ['link:worker-agent'], submittedAt, first.at) !== undefined;
+      if (mayBeUnreachable && isCut && first.at + RETRY_MAX_MS >= submittedAt + limitOf(planned)) return undefined;
       return `the agent gave it no reason in ${tries.length} calls`;
     }
     case 'timeout': {
@@ -121,12 +125,11 @@ function whyNot(one: Case, outcome: Outcome, first: Told): string | undefined {
 /** Whether another call would have come after the limit: then the execution ends with what the last one brought. */
 function hasNoTimeLeft({ planned, facts }: Case): boolean {
   const submittedAt = factsOf(facts, 'submit-sent')[0]?.at ?? 0;
-  const pauseMs = Number(SPANS.PERDURE_AGENT_RETRY_MAX_MS);
   const nextCalls = [
     ...factsOf(facts, 'agent-answered').flatMap(({ retryable, at, notBefore = 0 }) =>
-      retryable ? [Math.max(notBefore, at + pauseMs)] : [],
+      retryable ? [Math.max(notBefore, at + RETRY_MAX_MS)] : [],
     ),
-    ...factsOf(facts, 'agent-cut').map(({ at }) => at + pauseMs),
+    ...factsOf(facts, 'agent-cut').map(({ at }) => at + RETRY_MAX_MS),
   ];
   return Math.max(...nextCalls) >= submittedAt + limitOf(planned);
 }
