@@ -190,6 +190,9 @@ start_server() {
   args+=(--dynamic-config-value system.enableActivityEagerExecution=true)
   # About 20 % of the server's CPU; prepare_namespace waits where that makes new attributes late.
   args+=(--dynamic-config-value system.forceSearchAttributesCacheRefreshOnRead=false)
+  # From the fourth attempt at a workflow task on, Temporal gives each more time, up to 10 minutes more: so long would an
+  # execution stand still whose worker dies once again. A task that fails is tried again every few seconds instead.
+  args+=(--dynamic-config-value 'history.workflowTaskRetryMaxInterval="5s"')
   # One node: more partitions only add hops, and blur priority and fairness.
   args+=(--dynamic-config-value matching.numTaskqueueReadPartitions=1)
   args+=(--dynamic-config-value matching.numTaskqueueWritePartitions=1)
