@@ -5,6 +5,9 @@ import { isLive, isThere } from '../workflows/node-state.ts';
 import type { NodeState } from '../workflows/node-state.ts';
 import type { nodeView as schema } from './node-schemas.ts';
 
+/** Of those that are lost. */
+const MAX_LOST = 5;
+
 /** Agent nodes to JSON, in AgentField's names. */
 
 export function nodeView(state: NodeState, lastHeartbeats?: ReadonlyMap<string, string>): z.infer<typeof schema> {
@@ -24,16 +27,18 @@ export function nodeView(state: NodeState, lastHeartbeats?: ReadonlyMap<string, 
     last_heartbeat: heardOf ?? newest?.renewedAt ?? null,
     reasoners: state.reasoners.map(functionView),
     skills: state.skills.map(functionView),
-    instances: instances.map((one) => ({
-      instance_id: one.instanceId,
-      base_url: one.baseUrl,
-      version: one.version ?? null,
-      status: one.status,
-      registered_at: one.registeredAt,
-      renewed_at: one.renewedAt,
-      last_heartbeat: (isThere(one) ? lastHeartbeats?.get(one.instanceId) : undefined) ?? null,
-      lease_ms: one.leaseMs,
-    })),
+    instances: [...instances.filter(isThere), ...instances.filter((one) => !isThere(one)).slice(-MAX_LOST)].map(
+      (one) => ({
+        instance_id: one.instanceId,
+        base_url: one.baseUrl,
+        version: one.version ?? null,
+        status: one.status,
+        registered_at: one.registeredAt,
+        renewed_at: one.renewedAt,
+        last_heartbeat: (isThere(one) ? lastHeartbeats?.get(one.instanceId) : undefined) ?? null,
+        lease_ms: one.leaseMs,
+      }),
+    ),
   };
 }
 

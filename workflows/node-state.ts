@@ -27,7 +27,7 @@ export interface NodeState {
   isUnchecked?: true;
   maxConcurrent?: number;
   details?: JsonObject;
-  /** The one that registered last comes last. */
+  /** The one that registered, or was lost, last comes last. */
   instances: NodeInstance[];
 }
 
@@ -36,8 +36,8 @@ export type NodeEntry =
   | { kind: 'phase'; change: PhaseChange }
   | { kind: 'probed'; result: ProbeResult };
 
-/** Those that are lost, and kept for whoever looks. */
-const MAX_LOST = 5;
+/** Of those that are lost: as many as can be lost at the same moment, for each has to be told of first. */
+const MAX_LOST = 100;
 
 export function emptyNode(node: string): NodeState {
   return { node, reasoners: [], skills: [], instances: [] };
@@ -64,15 +64,15 @@ export function foldNode(state: NodeState, entry: NodeEntry): void {
       const instance = instanceOf(state, entry.change.instanceId);
       if (!instance) return;
       const { phase } = entry.change;
-      instance.status = phase === 'ready' ? 'live' : phase === 'offline' ? 'lost' : phase;
-      return forget(state);
+      if (phase === 'offline') return lose(state, instance);
+      instance.status = phase === 'ready' ? 'live' : phase;
+      return;
     }
     case 'probed': {
       const { instanceId, registrations, isAlive } = entry.result;
       const instance = instanceOf(state, instanceId);
       if (isAlive || instance?.registrations !== registrations) return;
-      instance.status = 'lost';
-      return forget(state);
+      return lose(state, instance);
     }
   }
 }
@@ -96,7 +96,8 @@ function applyRegistration(state: NodeState, registration: Registration): void {
     registration;
   const known = instanceOf(state, instanceId);
   // Another process at the same address has taken the place of the one before.
-  for (const other of state.instances) if (other !== known && other.baseUrl === baseUrl) other.status = 'lost';
+  for (const other of state.instances)
+    if (other !== known && other.baseUrl === baseUrl && isThere(other)) lose(state, other);
   const instance: NodeInstance = {
     instanceId,
     baseUrl,
@@ -116,10 +117,12 @@ function applyRegistration(state: NodeState, registration: Registration): void {
   else state.maxConcurrent = maxConcurrent;
   if (isUnchecked) state.isUnchecked = true;
   else delete state.isUnchecked;
-  forget(state);
 }
 
-function forget(state: NodeState): void {
+/** The one that was lost last comes last: of too many the others are forgotten. */
+function lose(state: NodeState, instance: NodeInstance): void {
+  instance.status = 'lost';
+  state.instances = [...state.instances.filter((one) => one !== instance), instance];
   const lost = state.instances.filter((one) => !isThere(one));
   const dropped = new Set(lost.slice(0, Math.max(0, lost.length - MAX_LOST)));
   if (dropped.size > 0) state.instances = state.instances.filter((one) => !dropped.has(one));
