@@ -27,7 +27,7 @@ export function nodeView(state: NodeState, lastHeartbeats?: ReadonlyMap<string, 
     last_heartbeat: heardOf ?? newest?.renewedAt ?? null,
     reasoners: state.reasoners.map(functionView),
     skills: state.skills.map(functionView),
-    instances: [...instances.filter(isThere), ...instances.filter((one) => !isThere(one)).slice(-MAX_LOST)].map(
+    instances: [...instances.filter((one) => !isThere(one)).slice(-MAX_LOST), ...instances.filter(isThere)].map(
       (one) => ({
         instance_id: one.instanceId,
         base_url: one.baseUrl,
