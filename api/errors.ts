@@ -98,6 +98,14 @@ export class ApiError extends Error {
 
 const OUTAGE_RETRY_AFTER_S = 2;
 
+/** A signal was sent, but what it was to bring about has not shown. Sending the same again is safe. */
+export function notSeen(executionId?: string): ApiError {
+  return new ApiError('temporal_unavailable', 'not known yet whether this was recorded; send it again', {
+    ...(executionId !== undefined && { executionId }),
+    retryAfterS: OUTAGE_RETRY_AFTER_S,
+  });
+}
+
 /**
  * Turns whatever a handler threw into problem details (RFC 9457) that AgentField clients can read too.
  * @param moreOf further members

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { NAME } from '../common/agent-nodes.ts';
+import { hasNoCredentials, NAME } from '../common/agent-nodes.ts';
 import { INSTANCE_PHASES } from '../workflows/node-contract.ts';
 
 /** What processes of agent nodes send, in AgentField's shapes: what is not ours in them is kept or ignored. */
@@ -178,8 +178,3 @@ export const logsAnswer = z
 export const legacyAnswer = z
   .object({ result: z.json(), node_id: z.string(), duration_ms: z.int(), timestamp })
   .meta({ id: 'LegacyAnswer' });
-
-function hasNoCredentials(text: string): boolean {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  return !url || (url.username === '' && url.password === '');
-}

@@ -15,7 +15,7 @@ import {
 import type { InstancePhase, NodeFunction, Registration } from '../workflows/node-contract.ts';
 import { isThere } from '../workflows/node-state.ts';
 import type { NodeInstance, NodeState } from '../workflows/node-state.ts';
-import { ApiError } from './errors.ts';
+import { ApiError, notSeen } from './errors.ts';
 import type { registerRequest } from './node-schemas.ts';
 
 /** What processes of agent nodes tell of themselves. All of it but a heartbeat is durable when it resolves. */
@@ -70,10 +70,7 @@ export function createNodes(client: Client, taskQueue: string, registry: NodeReg
     );
     const known = await registry.refresh(node);
     const instance = known?.state.instances.find((one) => one.instanceId === instanceId);
-    if (!known || !instance)
-      throw new ApiError('temporal_unavailable', 'not known yet whether this was recorded; send it again', {
-        retryAfterS: 2,
-      });
+    if (!known || !instance) throw notSeen();
     return { state: known.state, instance };
   }
 

@@ -6,7 +6,7 @@ import type { Answer, PauseRequest, SteerMessage } from '../workflows/execution.
 import { isRoomFor } from '../workflows/messages.ts';
 import { TOO_MANY_MESSAGES } from '../workflows/steering.ts';
 import type { TrackedMessage } from '../workflows/messages.ts';
-import { ApiError } from './errors.ts';
+import { ApiError, notSeen } from './errors.ts';
 import { invalid } from './json-body.ts';
 import type { ReadState } from './pending.ts';
 import { refuseIfFull } from './signalling.ts';
@@ -179,13 +179,6 @@ function sameMessage({ executionId }: ReadState, known: TrackedMessage, digest: 
 
 function tooManyMessages(executionId: string): ApiError {
   return new ApiError('too_many_messages', TOO_MANY_MESSAGES, { executionId, retryAfterS: 5 });
-}
-
-function notSeen(executionId: string): ApiError {
-  return new ApiError('temporal_unavailable', 'not known yet whether this was recorded; send it again', {
-    executionId,
-    retryAfterS: 2,
-  });
 }
 
 function notSeenAs(executionId: string): never {

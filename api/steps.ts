@@ -4,7 +4,7 @@ import { storeStepSignal } from '../workflows/contract.ts';
 import type { StoredStep } from '../workflows/execution.ts';
 import { hasRoomFor, MAX_STEPS, MAX_STEPS_CHARS } from '../workflows/steps.ts';
 import type { KeptStep } from '../workflows/steps.ts';
-import { ApiError } from './errors.ts';
+import { ApiError, notSeen } from './errors.ts';
 import type { ReadState } from './pending.ts';
 import { refuseIfFull } from './signalling.ts';
 import type { Signalling } from './signalling.ts';
@@ -31,11 +31,7 @@ export function createSteps({ getOpen, signalAndSee }: Signalling, client: Clien
       const send = () => client.workflow.getHandle(executionId).signal(storeStepSignal, step);
       const seen = await signalAndSee(executionId, send, (now) => findStep(now, step.key) !== undefined);
       const stored = seen && findStep(seen, step.key);
-      if (!stored)
-        throw new ApiError('temporal_unavailable', 'not known yet whether this was recorded; send it again', {
-          executionId,
-          retryAfterS: 2,
-        });
+      if (!stored) throw notSeen(executionId);
       return { step: sameOrConflict(executionId, stored, step), isNew: true };
     },
   };

@@ -148,7 +148,8 @@ function readConfig(from: string, text: string): z.infer<typeof agentNodesConfig
   throw new AgentNodesError(`${from}: ${flaws.join('; ')}`);
 }
 
-function hasNoCredentials(text: string): boolean {
+/** Of a URL: neither user name nor password stands in it. What is no URL has none. */
+export function hasNoCredentials(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return !url || (url.username === '' && url.password === '');
 }

@@ -1,12 +1,10 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { mapLimited } from '../../common/map-limited.ts';
 import type { AppDeps } from '../deps.ts';
 import { numberParameter, queryOf } from '../json-body.ts';
+import { createNodeReader } from '../node-reader.ts';
 import type { nodeView } from '../node-schemas.ts';
-import { configuredView, nodeView as viewOfNode } from '../node-view.ts';
 
-const PARALLEL_READS = 20;
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 
 export const discoveryQuery = z.object({
@@ -34,10 +32,13 @@ type NodeFunction = Node['reasoners'][number];
 /** What there is to be called, as AgentField's discovery tells it. `*` in a name stands for anything. */
 export function discoveryRoutes({ nodes, configuredNodes }: AppDeps): Hono {
   const app = new Hono();
+  const reader = createNodeReader({ nodes, configuredNodes });
 
   app.get('/discovery/capabilities', async (c) => {
     const query = queryOf(c, discoveryQuery);
-    const found = (await allNodes()).filter((node) => isWanted(node, query)).map((node) => capabilityOf(node, query));
+    const found = (await reader.list())
+      .filter((node) => isWanted(node, query))
+      .map((node) => capabilityOf(node, query));
     const withFunctions = found.filter(
       ({ reasoners, skills }) => !isNarrow(query) || reasoners.length + skills.length > 0,
     );
@@ -58,18 +59,6 @@ export function discoveryRoutes({ nodes, configuredNodes }: AppDeps): Hono {
       capabilities: page,
     });
   });
-
-  async function allNodes(): Promise<Node[]> {
-    const configured = await configuredNodes.names();
-    const registered = (await nodes.names()).filter((name) => !configured.includes(name));
-    const views = await mapLimited([...configured, ...registered].toSorted(), PARALLEL_READS, async (name) => {
-      const written = await configuredNodes.find(name);
-      if (written) return configuredView(written);
-      const known = await nodes.find(name);
-      return known && viewOfNode(known.state);
-    });
-    return views.filter((view) => view !== undefined);
-  }
 
   return app;
 }

@@ -5,7 +5,7 @@ import type { MemoryName, MemoryWrite } from '../../workflows/memory-contract.ts
 import { entryOf, MAX_VALUE_BYTES } from '../../workflows/memory-state.ts';
 import type { MemoryChange } from '../../workflows/memory-state.ts';
 import type { AppDeps } from '../deps.ts';
-import { ApiError, errorHandler } from '../errors.ts';
+import { ApiError, errorHandler, notSeen } from '../errors.ts';
 import { HEARTBEAT_MS, openStream } from '../event-stream.ts';
 import { invalid, jsonBody, queryOf } from '../json-body.ts';
 import { lastEventIdOf } from '../log-request.ts';
@@ -34,7 +34,7 @@ export function memoryRoutes(deps: AppDeps): Hono {
       throw new ApiError('memory_value_too_large', `a value has at most ${MAX_VALUE_BYTES} bytes as JSON`);
     const name = memoryMeant(c, asked);
     const change = await write(name, { action: 'set', key, data, ...writeOf(c) });
-    if (!change) throw unseen();
+    if (!change) throw notSeen();
     const { rev, at, createdAt = at } = change;
     c.header(REV_HEADER, String(rev));
     // Not what is there now, which may be another one's by now: what this request wrote.
@@ -110,7 +110,7 @@ export function memoryRoutes(deps: AppDeps): Hono {
           retryAfterS: RETRY_AFTER_S,
         });
       case 'unseen':
-        throw unseen();
+        throw notSeen();
     }
   }
 
@@ -129,12 +129,6 @@ function writeOf(c: Context): Pick<MemoryWrite, 'id' | 'at' | 'agentId' | 'workf
     ...(workflowId !== undefined && { workflowId }),
     ...(actorId !== undefined && { actorId }),
   };
-}
-
-function unseen(): ApiError {
-  return new ApiError('temporal_unavailable', 'not known yet whether this was recorded; send it again', {
-    retryAfterS: RETRY_AFTER_S,
-  });
 }
 
 /** The id of an event is its time: what came in the same millisecond comes again. */

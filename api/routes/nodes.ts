@@ -1,19 +1,17 @@
 import { Hono } from 'hono';
 import type { Context } from 'hono';
-import { mapLimited } from '../../common/map-limited.ts';
 import { INSTANCE_PHASES } from '../../workflows/node-contract.ts';
 import type { InstancePhase } from '../../workflows/node-contract.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError } from '../errors.ts';
 import { jsonBody } from '../json-body.ts';
+import { createNodeReader } from '../node-reader.ts';
 import { heartbeatRequest, registerRequest, shutdownRequest, statusRequest } from '../node-schemas.ts';
-import { configuredView, nodeView } from '../node-view.ts';
-
-const PARALLEL_READS = 20;
 
 /** Agent nodes join, say that they are there, and leave: in AgentField's shapes. */
 export function nodeRoutes({ nodes, configuredNodes }: AppDeps): Hono {
   const app = new Hono();
+  const reader = createNodeReader({ nodes, configuredNodes });
 
   async function register(c: Context): Promise<Response> {
     const { state, instance } = await nodes.register(await jsonBody(c, registerRequest));
@@ -62,28 +60,18 @@ export function nodeRoutes({ nodes, configuredNodes }: AppDeps): Hono {
   });
 
   app.get('/nodes', async (c) => {
-    const configured = await configuredNodes.names();
-    const registered = (await nodes.names()).filter((name) => !configured.includes(name));
-    const views = await mapLimited([...configured, ...registered].toSorted(), PARALLEL_READS, viewOf);
-    const known = views.filter((view) => view !== undefined);
+    const known = await reader.list();
     c.header('Cache-Control', 'no-store');
     return c.json({ nodes: known, count: known.length });
   });
 
   app.get('/nodes/:node', async (c) => {
     const name = c.req.param('node');
-    const view = await viewOf(name, { withHeartbeats: true });
+    const view = await reader.find(name, { withHeartbeats: true });
     if (!view) throw new ApiError('node_not_found', `there is no agent node '${name.slice(0, 128)}'`);
     c.header('Cache-Control', 'no-store');
     return c.json(view);
   });
-
-  async function viewOf(name: string, { withHeartbeats = false } = {}) {
-    const configured = await configuredNodes.find(name);
-    if (configured) return configuredView(configured);
-    const known = await nodes.find(name);
-    return known && nodeView(known.state, withHeartbeats ? await nodes.lastHeartbeats(name) : undefined);
-  }
 
   return app;
 }
